@@ -1,0 +1,1 @@
+"""Recipes and what they select. Everything but ``queries`` and ``run`` is pure."""

@@ -1,0 +1,78 @@
+"""What selection looks at: a trace in numbers and hashes, never its text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateVerdict:
+    """One verifier's current verdict of a trace.
+
+    ``family`` is the kind of evidence: ``rule``, ``execution``, ``judge``, ``consensus`` or
+    ``upstream`` (what the source said). ``score`` is in [0, 1], or None where there is none.
+    """
+
+    verdict: str
+    family: str = "rule"
+    score: float | None = None
+    verifier: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trace that a recipe may take. Lengths are code points; hashes are SHA-256 in hex.
+
+    ``pass_rate`` is the problem's pass rate for the model that the recipe names (or for the
+    trace's own model), None where it was never measured. ``review`` is ``accepted``,
+    ``rejected`` or empty. ``derived_from`` is the parent of a pruned trace.
+    """
+
+    trace_id: int
+    text_sha256: str
+    problem_id: int
+    problem_sha256: str
+    chars: int
+    tokens: int | None = None
+    prompt_chars: int = 0
+    model: str = ""
+    sample_no: int = 0
+    verdicts: tuple[CandidateVerdict, ...] = ()
+    pass_rate: float | None = None
+    derived_from: int | None = None
+    review: str = ""
+    truncated: bool = False
+    contaminated: bool = False
+    duplicate: bool = False
+    source: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedRow:
+    """One row of a selection: a chosen trace and, in a pair, the rejected one."""
+
+    chosen: Candidate
+    rejected: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Why a candidate is in no row. ``detail`` gives the figure that decided."""
+
+    trace_id: int
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a recipe made of the candidates of one problem: each is in a row or excluded."""
+
+    rows: tuple[SelectedRow, ...]
+    exclusions: tuple[Exclusion, ...]
+
+
+Candidates = Sequence[Candidate]
