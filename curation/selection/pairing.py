@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from curation.selection.candidates import Candidate, SelectedRow
 from curation.selection.filters import reviewed
@@ -53,7 +54,7 @@ def correct_incorrect(
         for rejected in ranked(bad, recipe)
         if _fits(chosen, rejected, recipe)
     )
-    return list(_disjoint(pairs))[: recipe.per_problem]
+    return list(islice(_disjoint(pairs), recipe.per_problem))
 
 
 def concise_overlong(
@@ -72,7 +73,7 @@ def concise_overlong(
         and rejected.trace_id != chosen.trace_id
         and _fits(chosen, rejected, recipe)
     )
-    return list(_disjoint(pairs))[: recipe.per_problem]
+    return list(islice(_disjoint(pairs), recipe.per_problem))
 
 
 def score_margin(
@@ -86,7 +87,7 @@ def score_margin(
         for rejected in sorted(both, key=lambda c: _score(c, recipe))
         if _score(chosen, recipe) > _score(rejected, recipe) and _fits(chosen, rejected, recipe)
     )
-    return list(_disjoint(pairs))[: recipe.per_problem]
+    return list(islice(_disjoint(pairs), recipe.per_problem))
 
 
 PAIRINGS: dict[

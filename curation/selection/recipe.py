@@ -10,6 +10,15 @@ from curation.selection.policies import POLICIES
 Kind = Literal["sft", "dpo"]
 Tie = Literal["shortest", "first", "random"]
 Pairing = Literal["correct-incorrect", "concise-overlong", "score-margin"]
+SHARES = (
+    "min_pass_rate",
+    "max_pass_rate",
+    "holdout_share",
+    "min_score_margin",
+    "min_chosen_score",
+    "min_rejected_score",
+)
+SIZES = ("max_chars", "max_tokens", "max_prompt_chars", "per_problem")
 
 
 class RecipeError(ValueError):
@@ -86,9 +95,7 @@ def _problems(recipe: Recipe) -> list[str]:
 
 
 def _share_problems(recipe: Recipe) -> list[str]:
-    names = ("min_pass_rate", "max_pass_rate", "holdout_share", "min_score_margin")
-    names += ("min_chosen_score", "min_rejected_score")
-    values = ((name, getattr(recipe, name)) for name in names)
+    values = ((name, getattr(recipe, name)) for name in SHARES)
     found = [f"{n}: {v} is not in [0, 1]" for n, v in values if v is not None and not 0 <= v <= 1]
     low, high = recipe.min_pass_rate, recipe.max_pass_rate
     if low is not None and high is not None and low > high:
@@ -97,8 +104,7 @@ def _share_problems(recipe: Recipe) -> list[str]:
 
 
 def _size_problems(recipe: Recipe) -> list[str]:
-    names = ("max_chars", "max_tokens", "max_prompt_chars", "per_problem")
-    values = ((name, getattr(recipe, name)) for name in names)
+    values = ((name, getattr(recipe, name)) for name in SIZES)
     found = [f"{n}: {v} must be at least 1" for n, v in values if v is not None and v < 1]
     if recipe.overlong_ratio < 1:
         found.append("overlong_ratio: must be at least 1")

@@ -1,0 +1,1 @@
+"""Frozen selections as files. Everything but ``run`` is pure."""
