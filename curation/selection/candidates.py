@@ -26,8 +26,10 @@ class Candidate:
     """A trace that a recipe may take. Lengths are code points; hashes are SHA-256 in hex.
 
     ``pass_rate`` is the problem's pass rate for the model that the recipe names (or for the
-    trace's own model), None where it was never measured. ``review`` is ``accepted``,
-    ``rejected`` or empty. ``derived_from`` is the parent of a pruned trace.
+    trace's own model), None where it was never measured. ``review`` is the people's current
+    decision: ``accept``, ``reject``, ``bad_problem``, ``undecided``, or empty without one.
+    ``derived_from`` is the parent of a pruned trace, ``held_back`` marks a problem on which
+    students are measured.
     """
 
     trace_id: int
@@ -46,6 +48,7 @@ class Candidate:
     truncated: bool = False
     contaminated: bool = False
     duplicate: bool = False
+    held_back: bool = False
     source: str = ""
     licence: str = ""
 

@@ -33,6 +33,8 @@ def select(candidates: Iterable[Candidate], recipe: Recipe) -> Iterator[Outcome]
 
 def select_problem(candidates: Candidates, recipe: Recipe) -> Outcome:
     """The outcome for the candidates of one problem; each is in a row or excluded, never both."""
+    if any(c.review == "bad_problem" for c in candidates):
+        return Outcome((), tuple(Exclusion(c.trace_id, "bad_problem") for c in candidates))
     usable, excluded = _split_usable(candidates, recipe)
     rows = _sft_rows(usable, recipe) if recipe.kind == "sft" else _dpo_rows(usable, recipe)
     used = {c.trace_id for row in rows for c in _traces(row)}
@@ -90,7 +92,7 @@ def _not_teachable(candidate: Candidate, recipe: Recipe) -> tuple[str, str] | No
     found = reviewed(candidate, recipe)
     if found:
         return found
-    if candidate.derived_from is not None and candidate.review != "accepted":
+    if candidate.derived_from is not None and candidate.review != "accept":
         return ("derived_not_reviewed", f"from {candidate.derived_from}")
     return None
 

@@ -30,6 +30,8 @@ def _duplicate(c: Candidate, r: Recipe) -> Reason | None:
 
 
 def _held_back(c: Candidate, r: Recipe) -> Reason | None:
+    if c.held_back:
+        return ("held_back", "")
     if held_back(c.problem_sha256, r.holdout_share, r.holdout_seed):
         return ("held_back", f"seed {r.holdout_seed}")
     return None
@@ -79,9 +81,9 @@ def _pass_rate(c: Candidate, r: Recipe) -> Reason | None:
 
 def reviewed(c: Candidate, r: Recipe) -> Reason | None:
     """A person's word, asked only of what would be taught: a wrong trace needs no approval."""
-    if c.review == "rejected":
+    if c.review == "reject":
         return ("review_rejected", "")
-    return ("not_reviewed", "") if r.require_review and c.review != "accepted" else None
+    return ("not_reviewed", "") if r.require_review and c.review != "accept" else None
 
 
 # In this order: a candidate's reason is the first that applies.

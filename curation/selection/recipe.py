@@ -18,6 +18,7 @@ SHARES = (
     "min_chosen_score",
     "min_rejected_score",
 )
+MAX_NUMBER = 2**53  # what every JSON reader holds exactly
 SIZES = ("max_chars", "max_tokens", "max_prompt_chars", "per_problem")
 
 
@@ -105,9 +106,12 @@ def _share_problems(recipe: Recipe) -> list[str]:
 
 def _size_problems(recipe: Recipe) -> list[str]:
     values = ((name, getattr(recipe, name)) for name in SIZES)
-    found = [f"{n}: {v} must be at least 1" for n, v in values if v is not None and v < 1]
-    if recipe.overlong_ratio < 1:
-        found.append("overlong_ratio: must be at least 1")
+    wrong = ((n, v) for n, v in values if v is not None and not 1 <= v <= MAX_NUMBER)
+    found = [f"{n}: {v} is not a number of at least 1" for n, v in wrong]
+    if not 1 <= recipe.overlong_ratio <= MAX_NUMBER:
+        found.append(f"overlong_ratio: {recipe.overlong_ratio} is not a ratio of at least 1")
+    seeds = (("seed", recipe.seed), ("holdout_seed", recipe.holdout_seed))
+    found += [f"{n}: {v} is not in [0, 2^53]" for n, v in seeds if not 0 <= v <= MAX_NUMBER]
     if recipe.max_chars is not None and recipe.min_chars > recipe.max_chars:
         found.append(f"min_chars: {recipe.min_chars} is above max_chars {recipe.max_chars}")
     return found
