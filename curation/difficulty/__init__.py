@@ -1,0 +1,1 @@
+"""Difficulty: how often a named model, with named sampling, solves a problem."""
