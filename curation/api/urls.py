@@ -1,0 +1,3 @@
+"""Routes of the REST API and of health."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,363 @@
+"""Jobs: creating, claiming, fencing, progress, cancelling, retrying, sweeping.
+
+A job is a row with a lease on the database's clock and a fencing epoch (docs/architecture.md).
+Whoever claims it raises the epoch; each write of a handler happens in a short transaction that
+first locks the row under its own epoch, so that a process which lost its lease (killed, stopped,
+swapped out) can write nothing more. Handlers are idempotent by unique keys and resume from what
+the tables hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections, connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from curation.models import Job, JobLog, Outbox, Project
+
+log = logging.getLogger(__name__)
+Handler = Callable[["JobContext"], None]
+
+
+class JobError(Exception):
+    """An expected failure of a job: a reason code and a sentence for the person who reads it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LeaseLost(Exception):
+    """Another process owns the job now; nothing more may be written."""
+
+
+class Cancelled(Exception):
+    """A person asked for the job to stop."""
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def create_job(
+    *,
+    project: Project,
+    kind: str,
+    params: dict[str, Any] | None = None,
+    user: Any = None,
+    retry_of: Job | None = None,
+    wake: bool = True,
+    **extra: Any,
+) -> Job:
+    """A queued job and the outbox row that wakes a worker, in the caller's transaction."""
+    with transaction.atomic():
+        job = Job.objects.create(
+            project=project,
+            kind=kind,
+            params=params or {},
+            created_by=user if user is not None and user.is_authenticated else None,
+            retry_of=retry_of,
+            **extra,
+        )
+        if wake:
+            Outbox.objects.create(topic="job", payload={"job": job.pk})
+    return job
+
+
+def request_cancel(job: Job) -> None:
+    """Ask a job to stop: a queued one at once, a running one at its next check."""
+    Job.objects.filter(pk=job.pk, state=Job.State.QUEUED).update(
+        state=Job.State.CANCELLED, cancel_requested=True, finished_at=Now()
+    )
+    Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
+
+
+def retry(job: Job, user: Any = None) -> Job:
+    """A new job with the same parameters; what the old one stored is not done again."""
+    if job.state not in Job.FINAL:
+        raise JobError("not_finished", "only a finished job can be retried")
+    return create_job(
+        project=job.project, kind=job.kind, params=job.params, user=user, retry_of=job
+    )
+
+
+CLAIM = """
+UPDATE curation_job SET state = 'running', lease_epoch = lease_epoch + 1, attempts = attempts + 1,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease)s), worker = %(worker)s,
+    started_at = coalesce(started_at, clock_timestamp()), error = '', error_code = ''
+WHERE id = %(job)s AND (
+    (state = 'queued' AND (not_before IS NULL OR not_before <= clock_timestamp()))
+    OR (state = 'running' AND lease_until < clock_timestamp()))
+RETURNING lease_epoch
+"""
+
+
+def claim(job_id: int, worker: str | None = None) -> int | None:
+    """Take the job if it is free; the new epoch, or None when someone else has it."""
+    values = {
+        "job": job_id,
+        "lease": settings.JOB_LEASE_SECONDS,
+        "worker": worker or worker_name(),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, values)
+        row = cursor.fetchone()
+    return int(row[0]) if row else None
+
+
+EXTEND = """
+UPDATE curation_job SET lease_until = clock_timestamp() + make_interval(secs => %s)
+WHERE id = %s AND lease_epoch = %s AND state = 'running' RETURNING cancel_requested
+"""
+
+
+def extend(job_id: int, epoch: int) -> bool | None:
+    """Renew the lease; whether a cancel was asked for, or None when the lease is lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXTEND, [settings.JOB_LEASE_SECONDS, job_id, epoch])
+        row = cursor.fetchone()
+    return bool(row[0]) if row else None
+
+
+class Heartbeat(threading.Thread):
+    """Renews a lease in the background, and says when it is lost or a cancel was asked for."""
+
+    def __init__(self, job_id: int, epoch: int) -> None:
+        super().__init__(name=f"job-{job_id}-heartbeat", daemon=True)
+        self.job_id, self.epoch = job_id, epoch
+        self.stop, self.lost, self.cancel = threading.Event(), threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.wait(settings.JOB_HEARTBEAT_SECONDS):
+            try:
+                state = extend(self.job_id, self.epoch)
+            except Exception:  # the database may be restarting; the lease decides
+                log.warning("job %s: heartbeat failed", self.job_id, exc_info=True)
+                close_old_connections()
+                continue
+            if state is None:
+                self.lost.set()
+                break
+            if state:
+                self.cancel.set()
+        connection.close()
+
+
+@dataclass
+class JobContext:
+    """What a handler sees of its job."""
+
+    job: Job
+    epoch: int
+    heartbeat: Heartbeat | None = None
+    on_progress: Callable[[Job], None] | None = None
+    _told: float = field(default=0.0, repr=False)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.job.params)
+
+    @property
+    def project(self) -> Project:
+        return self.job.project
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """Small state kept between attempts; saved with the next chunk."""
+        checkpoint: dict[str, Any] = self.job.checkpoint
+        return checkpoint
+
+    def set_total(self, total: int | None) -> None:
+        self.job.total = total
+
+    def advance(self, n: int = 1, **counts: int) -> None:
+        """Count ``n`` items as done, and add to the named counters; saved with the chunk."""
+        self.job.done += n
+        self.count(**counts)
+
+    def count(self, **counts: int) -> None:
+        for name, value in counts.items():
+            self.job.counts[name] = self.job.counts.get(name, 0) + value
+
+    def count_reason(self, counter: str, reason: str, n: int = 1) -> None:
+        """Add to a counter of reasons, e.g. ``reject_reasons``."""
+        reasons = self.job.counts.setdefault(counter, {})
+        reasons[reason] = reasons.get(reason, 0) + n
+
+    def restart_counts(self, **counts: Any) -> None:
+        """Begin the counters anew, for handlers that go through everything on each attempt."""
+        self.job.done = 0
+        self.job.counts = dict(counts)
+
+    def check(self) -> None:
+        """Raise when the job was cancelled or belongs to someone else; cheap, call it often."""
+        if self.heartbeat is not None:
+            if self.heartbeat.lost.is_set():
+                raise LeaseLost(f"job {self.job.pk}")
+            if self.heartbeat.cancel.is_set():
+                raise Cancelled
+
+    @contextlib.contextmanager
+    def chunk(self) -> Iterator[None]:
+        """One short transaction under this job's epoch; progress is saved with it."""
+        self.check()
+        with transaction.atomic():
+            self._fence()
+            yield
+            self._save()
+        self._tell()
+
+    def log(self, message: str, level: str = "info") -> None:
+        JobLog.objects.create(job_id=self.job.pk, message=message, level=level)
+
+    def _fence(self) -> None:
+        row = (
+            Job.objects.select_for_update()
+            .filter(pk=self.job.pk, lease_epoch=self.epoch, state=Job.State.RUNNING)
+            .values_list("cancel_requested", flat=True)
+            .first()
+        )
+        if row is None:
+            raise LeaseLost(f"job {self.job.pk}")
+        if row:
+            raise Cancelled
+
+    def _save(self) -> None:
+        Job.objects.filter(pk=self.job.pk).update(
+            done=self.job.done,
+            total=self.job.total,
+            counts=self.job.counts,
+            checkpoint=self.job.checkpoint,
+        )
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self.on_progress is not None and now - self._told >= 1:
+            self._told = now
+            self.on_progress(self.job)
+
+
+def run_claimed(
+    job: Job, epoch: int, handler: Handler, on_progress: Callable[[Job], None] | None = None
+) -> Job:
+    """Run a claimed job to its end and record how it ended; returns the fresh row."""
+    heartbeat = Heartbeat(job.pk, epoch)
+    context = JobContext(job, epoch, heartbeat, on_progress)
+    heartbeat.start()
+    try:
+        handler(context)
+        finish(context, Job.State.DONE)
+    except LeaseLost:
+        log.warning("job %s: lease lost, stopped", job.pk)
+    except Cancelled:
+        finish(context, Job.State.CANCELLED)
+    except JobError as error:
+        finish(context, Job.State.FAILED, code=error.code, message=str(error))
+    except Exception as error:
+        log.exception("job %s failed", job.pk)
+        close_old_connections()
+        retry_or_fail(context, error)
+    finally:
+        heartbeat.stop.set()
+        heartbeat.join(timeout=5)
+    job.refresh_from_db()
+    return job
+
+
+def finish(context: JobContext, state: str, *, code: str = "", message: str = "") -> bool:
+    """Record the end of a job under its epoch; False when it belongs to someone else."""
+    job = context.job
+    with transaction.atomic():
+        changed = Job.objects.filter(
+            pk=job.pk, lease_epoch=context.epoch, state=Job.State.RUNNING
+        ).update(
+            state=state,
+            done=job.done,
+            total=job.total,
+            counts=job.counts,
+            checkpoint=job.checkpoint,
+            error_code=code,
+            error=message,
+            finished_at=Now(),
+            lease_until=None,
+        )
+        if changed:
+            payload = {"job": job.pk, "event": f"job.{state}"}
+            Outbox.objects.create(topic="event", payload=payload)
+    return bool(changed)
+
+
+def retry_or_fail(context: JobContext, error: Exception) -> None:
+    """An unexpected error: again after a pause, until the attempts are used up."""
+    job = context.job
+    message = f"{type(error).__name__}: {error}"
+    if job.attempts >= settings.JOB_MAX_ATTEMPTS:
+        finish(context, Job.State.FAILED, code="attempts_used_up", message=message)
+        return
+    with transaction.atomic():
+        changed = requeue(
+            Q(pk=job.pk, lease_epoch=context.epoch, state=Job.State.RUNNING),
+            seconds=min(2**job.attempts, 60),
+            message=message,
+        )
+        if changed:
+            JobLog.objects.create(job_id=job.pk, level="error", message=message)
+
+
+REQUEUE_DELAY = "clock_timestamp() + make_interval(secs => %s)"
+
+
+def requeue(which: Q, *, seconds: float, message: str) -> int:
+    """Put matching jobs back into the queue, to be taken after ``seconds``."""
+    from django.db.models import DateTimeField
+    from django.db.models.expressions import RawSQL
+
+    later = RawSQL(REQUEUE_DELAY, [seconds], output_field=DateTimeField())  # noqa: S611
+    return Job.objects.filter(which).update(
+        state=Job.State.QUEUED, lease_until=None, not_before=later, error=message
+    )
+
+
+def sweep() -> dict[str, list[int]]:
+    """Jobs whose lease ran out go back to the queue, or fail after too many attempts.
+
+    Returns the ids that are ready to run (``wake``) and those that were given up (``failed``).
+    """
+    with transaction.atomic():
+        expired = Job.objects.select_for_update(skip_locked=True).filter(
+            state=Job.State.RUNNING, lease_until__lt=Now()
+        )
+        ids = list(expired.values_list("pk", flat=True))
+        failed = list(
+            Job.objects.filter(pk__in=ids, attempts__gte=settings.JOB_MAX_ATTEMPTS).values_list(
+                "pk", flat=True
+            )
+        )
+        Job.objects.filter(pk__in=failed).update(
+            state=Job.State.FAILED,
+            lease_epoch=F("lease_epoch") + 1,
+            error_code="worker_lost",
+            error="its worker died on every attempt",
+            finished_at=Now(),
+        )
+        Job.objects.filter(pk__in=set(ids) - set(failed)).update(
+            state=Job.State.QUEUED,
+            lease_epoch=F("lease_epoch") + 1,
+            lease_until=None,
+            error="its worker stopped answering; it will be taken up again",
+        )
+    ready = Job.objects.filter(state=Job.State.QUEUED).filter(
+        Q(not_before=None) | Q(not_before__lte=Now())
+    )
+    return {"wake": list(ready.values_list("pk", flat=True)[:500]), "failed": failed}

@@ -1,0 +1,75 @@
+"""The tables, in the order of the flow."""
+
+from curation.models.project import ApiToken, Membership, Project
+from curation.models.source import ImportReject, Source, SourceFile
+from curation.models.problem import (
+    Benchmark,
+    BenchmarkHit,
+    BenchmarkItem,
+    DuplicateCluster,
+    DuplicateMember,
+    Problem,
+    ProblemOccurrence,
+)
+from curation.models.endpoint import ModelEndpoint
+from curation.models.trace import FailedGeneration, Trace
+from curation.models.verdict import Verdict
+from curation.models.difficulty import Difficulty
+from curation.models.segment import CutProposal, Segment, Segmentation
+from curation.models.outcome import ReviewOutcome
+from curation.models.selection import Recipe, Selection, SelectionExclusion, SelectionRow
+from curation.models.export import Export
+from curation.models.training import TrainingMetric, TrainingResult, TrainingRun
+from curation.models.job import (
+    IdempotencyKey,
+    Job,
+    JobLog,
+    Outbox,
+    ProcessBeat,
+    Schedule,
+    ScheduleRun,
+    Webhook,
+    WebhookDelivery,
+)
+
+__all__ = [
+    "ApiToken",
+    "Benchmark",
+    "BenchmarkHit",
+    "BenchmarkItem",
+    "CutProposal",
+    "Difficulty",
+    "DuplicateCluster",
+    "DuplicateMember",
+    "Export",
+    "FailedGeneration",
+    "IdempotencyKey",
+    "ImportReject",
+    "Job",
+    "JobLog",
+    "Membership",
+    "ModelEndpoint",
+    "Outbox",
+    "Problem",
+    "ProblemOccurrence",
+    "ProcessBeat",
+    "Project",
+    "Recipe",
+    "ReviewOutcome",
+    "Schedule",
+    "ScheduleRun",
+    "Segment",
+    "Segmentation",
+    "Selection",
+    "SelectionExclusion",
+    "SelectionRow",
+    "Source",
+    "SourceFile",
+    "Trace",
+    "TrainingMetric",
+    "TrainingResult",
+    "TrainingRun",
+    "Verdict",
+    "Webhook",
+    "WebhookDelivery",
+]

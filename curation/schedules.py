@@ -1,0 +1,62 @@
+"""Schedules: which are due, and the one job each firing makes."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from cronsim import CronSim, CronSimError
+from django.db import connection, transaction
+
+from curation.jobs import JobError, create_job
+from curation.models import Schedule, ScheduleRun
+
+# A firing missed by more than this (everything was down) is left out; docs/operations.md.
+STARTING_DEADLINE = dt.timedelta(minutes=10)
+
+
+def check_cron(cron: str) -> None:
+    """Raise JobError when ``cron`` is not a five-field cron line."""
+    try:
+        CronSim(cron, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    except CronSimError as error:
+        raise JobError("bad_cron", f"not a cron line: {cron!r} ({error})") from error
+
+
+def database_now() -> dt.datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: dt.datetime = cursor.fetchone()[0]
+    return now.astimezone(dt.UTC)
+
+
+def last_fire_time(schedule: Schedule, now: dt.datetime) -> dt.datetime | None:
+    """The latest fire time (UTC) not after ``now`` and within the deadline, or None."""
+    start = max(now - STARTING_DEADLINE, schedule.created_at)
+    latest = None
+    for moment in CronSim(schedule.cron, start.astimezone(dt.UTC)):
+        if moment > now:
+            break
+        latest = moment
+    return latest
+
+
+def fire_due(now: dt.datetime | None = None) -> list[int]:
+    """Make one job for each schedule that is due; safe to run in several processes at once."""
+    now = now or database_now()
+    made = []
+    for schedule in Schedule.objects.filter(enabled=True).select_related("project"):
+        fire_time = last_fire_time(schedule, now)
+        if fire_time is None:
+            continue
+        with transaction.atomic():
+            run, created = ScheduleRun.objects.get_or_create(schedule=schedule, fire_time=fire_time)
+            if not created:
+                continue
+            job = create_job(
+                project=schedule.project,
+                kind=schedule.kind,
+                params=schedule.params,
+                schedule_run=run,
+            )
+        made.append(job.pk)
+    return made

@@ -1,0 +1,232 @@
+"""Settings, read from the environment; importing them starts nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from curation import embedded, paths
+
+BASE_DIR = paths.ROOT
+WHITTLE_HOME = paths.home()
+
+
+def envbool(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if value in {"", "default"}:
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false")
+
+
+def envfloat(name: str, default: float) -> float:
+    try:
+        return float(os.environ.get(name) or default)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not a number") from error
+
+
+def secret_key() -> str:
+    """The signing key: from the environment, else a private file made once under the home."""
+    if given := os.environ.get("SECRET_KEY"):
+        return given
+    path = WHITTLE_HOME / "secret_key"
+    if path.exists():
+        return path.read_text().strip()
+    WHITTLE_HOME.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_urlsafe(48)
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(key)
+    except FileExistsError:  # another process of this copy was first
+        return path.read_text().strip()
+    return key
+
+
+def database() -> dict[str, Any]:
+    """Django's connection settings: DATABASE_URL, else the embedded server's own record."""
+    options: dict[str, Any] = {
+        "options": "-c idle_in_transaction_session_timeout=60000 -c lock_timeout=10000",
+    }
+    # A pool's threads do not survive a fork, so only the web server (curation.wsgi) asks for one.
+    if pool := int(envfloat("DATABASE_POOL", 0)):
+        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
+    base: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+    url = os.environ.get("DATABASE_URL")
+    if url:
+        parts = urlsplit(url)
+        if parts.scheme not in {"postgres", "postgresql"}:
+            raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// address")
+        return base | {
+            "NAME": unquote(parts.path.lstrip("/")) or "whittle",
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or ""),
+            "PORT": parts.port or "",
+        }
+    dsn = embedded.database_dsn()
+    return base | {
+        "NAME": dsn.get("dbname", "whittle"),
+        "USER": dsn.get("user", ""),
+        "PASSWORD": dsn.get("password", ""),
+        "HOST": dsn.get("host", ""),
+        "PORT": dsn.get("port", ""),
+    }
+
+
+DEBUG = envbool("DEBUG", False)
+SECRET_KEY = secret_key()
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("CSRF_TRUSTED_ORIGINS", "").split(",") if o]
+ROOT_URLCONF = "curation.urls"
+WSGI_APPLICATION = "curation.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_htmx",
+    "template_partials",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "curation",
+    "reviews",
+    "workers",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+DATABASES = {"default": database()}
+REDIS_URL = os.environ.get("REDIS_URL") or embedded.redis_url()
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = WHITTLE_HOME / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 3600
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login/"
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = envbool("SECURE_COOKIES", False)
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
+# Copies that run side by side on one host differ only by port, and cookies ignore ports.
+_COOKIE_SUFFIX = os.environ.get("PORT", "8000")
+SESSION_COOKIE_NAME = f"whittle_session_{_COOKIE_SUFFIX}"
+CSRF_COOKIE_NAME = f"whittle_csrf_{_COOKIE_SUFFIX}"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "curation.api.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["curation.api.auth.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "curation.api.pagination.IdCursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "curation.api.errors.handle",
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Whittle",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# Jobs. Times in seconds, on the database's clock; tests make them short.
+JOB_LEASE_SECONDS = envfloat("JOB_LEASE_SECONDS", 45)
+JOB_HEARTBEAT_SECONDS = envfloat("JOB_HEARTBEAT_SECONDS", JOB_LEASE_SECONDS / 4)
+JOB_SWEEP_SECONDS = envfloat("JOB_SWEEP_SECONDS", 15)
+# A queued job is announced to the workers again after so long (its message may be lost).
+JOB_REWAKE_SECONDS = envfloat("JOB_REWAKE_SECONDS", 60)
+JOB_MAX_ATTEMPTS = int(envfloat("JOB_MAX_ATTEMPTS", 5))
+# A process that has not been heard of for so long is shown as dead (design: within 15 s).
+PROCESS_DEAD_SECONDS = envfloat("PROCESS_DEAD_SECONDS", 12)
+PROCESS_BEAT_SECONDS = envfloat("PROCESS_BEAT_SECONDS", 4)
+ASSIGNMENT_LEASE_SECONDS = envfloat("ASSIGNMENT_LEASE_SECONDS", 900)
+
+# Teacher endpoints a project may name; empty means any (the owner's decision, see docs).
+TEACHER_HOSTS = [h for h in os.environ.get("TEACHER_HOSTS", "").split(",") if h]
+IMPORT_ROOTS = [Path(p) for p in os.environ.get("IMPORT_ROOTS", "").split(":") if p]
+EXPORT_ROOT = Path(os.environ.get("EXPORT_ROOT") or WHITTLE_HOME / "exports")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+}

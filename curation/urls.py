@@ -1,0 +1,7 @@
+"""Root routes; the only module that knows all others."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("curation.api.urls")),
+]

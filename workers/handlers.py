@@ -1,0 +1,38 @@
+"""Kind of job -> the domain function that does it, and the queue it waits in."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from curation.jobs import Handler, JobError
+
+# kind: (module:function, queue). "llm" holds work that mostly waits for a model.
+HANDLERS: dict[str, tuple[str, str]] = {
+    "import": ("curation.ingest:run_import", "default"),
+    "dedup": ("curation.dedup:run_dedup", "default"),
+    "decontaminate": ("curation.decontamination:run_decontaminate", "default"),
+    "generate": ("curation.generation:run_generate", "llm"),
+    "verify": ("curation.verification:run_verify", "default"),
+    "grade": ("curation.difficulty.grade:run_grade", "default"),
+    "segment": ("curation.segments:run_segment", "default"),
+    "select": ("curation.selection.run:run_select", "default"),
+    "export": ("curation.exports.run:run_export", "default"),
+    "embed": ("curation.search:run_embed", "default"),
+    "probe": ("curation.generation:run_probe", "llm"),
+    "queue": ("reviews.queues:run_fill", "default"),
+    "rederive": ("reviews.consensus:run_rederive", "default"),
+    "demo": ("workers.demo:run_demo", "llm"),
+}
+
+
+def handler_for(kind: str) -> Handler:
+    """The function for ``kind``; JobError ``unknown_kind`` when there is none."""
+    if kind not in HANDLERS:
+        raise JobError("unknown_kind", f"no such kind of job: {kind}")
+    module, function = HANDLERS[kind][0].split(":")
+    handler: Handler = getattr(import_module(module), function)
+    return handler
+
+
+def queue_for(kind: str) -> str:
+    return HANDLERS[kind][1] if kind in HANDLERS else "default"

@@ -1,0 +1,28 @@
+"""Celery tasks: ids in, one domain call."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+
+from curation.jobs import claim, run_claimed
+from curation.models import Job
+from workers.dispatch import flush_quietly
+from workers.handlers import handler_for
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="workers.run_job")
+def run_job(job_id: int) -> None:
+    """Run a job if it is free; a message that comes twice finds the lease and does nothing."""
+    epoch = claim(job_id)
+    if epoch is None:
+        log.info("job %s: not free, nothing to do", job_id)
+        return
+    job = Job.objects.select_related("project").get(pk=job_id)
+    log.info("job %s: %s started (attempt %s)", job_id, job.kind, job.attempts)
+    job = run_claimed(job, epoch, lambda context: handler_for(job.kind)(context))
+    log.info("job %s: %s", job_id, job.state)
+    flush_quietly()
