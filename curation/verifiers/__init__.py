@@ -1,0 +1,42 @@
+"""Verifiers: response and reference in, verdict out. No database, nothing heavy at import.
+
+>>> from curation.verifiers import verify
+>>> verify("math", r"so it is \\boxed{\\frac12}", "0.5").verdict
+'correct'
+
+To add one, write a file with a class that has ``name``, ``version`` and ``check`` (see
+``base.Verifier``) and give it a line in ``VERIFIERS``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import MAX_RESPONSE, Verdict, Verifier, error, incorrect
+from .choice import ChoiceVerifier
+from .exact import ExactVerifier
+from .math import MathVerifier
+from .numeric import NumericVerifier
+
+__all__ = ["VERIFIERS", "Verdict", "Verifier", "verify"]
+
+VERIFIERS: dict[str, Verifier] = {
+    "math": MathVerifier(),
+    "exact": ExactVerifier(),
+    "numeric": NumericVerifier(),
+    "choice": ChoiceVerifier(),
+}
+
+
+def verify(kind: str, response: str, reference: str | None, **options: Any) -> Verdict:
+    """Judge a response with the verifier ``kind``; never raises for any text.
+
+    ``kind`` is a key of ``VERIFIERS``; an unknown one is an ``error`` verdict with reason
+    ``unknown_kind``. ``options`` are the verifier's own; unknown ones are ignored.
+    """
+    verifier = VERIFIERS.get(kind)
+    if verifier is None:
+        return error("unknown_kind", kind=str(kind)[:100])
+    if len(response) > MAX_RESPONSE:
+        return incorrect("extraction", "too_long")
+    return verifier.check(response, reference, **options)

@@ -1,0 +1,134 @@
+"""Mathematical answers: exact arithmetic first, then the algebra system in a killable child."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+from .base import MAX_REFERENCE, Verdict, correct, error, incorrect, unverifiable
+from .extraction import Extraction, extract_answer, last_boxed
+from .latex import TEXT_CLOSE, TEXT_OPEN, normalise
+from .pool import Outcome, default_pool
+from .quick import quick_equal
+from .reading import split_unit, units_clash
+
+__all__ = ["MathVerifier", "quick_equal"]
+
+CACHE_SIZE = 20_000
+# A reference with more plain words than this is a proof or a remark, not an answer.
+MAX_REFERENCE_WORDS = 6
+_HASHES = re.compile(r"####\s*(.+?)\s*$")
+_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}(?![A-Za-z(])")
+_FINAL = ("equal", "different", "bad_reference", "unparsed_answer")
+
+
+@lru_cache(maxsize=1)
+def _engine_version() -> str:
+    try:
+        return metadata.version("math-verify")
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+class MathVerifier:
+    """Compares the final answer of a response with a reference answer.
+
+    Options: ``finish_reason`` (the server's; "length" means truncated), ``timeout`` (seconds for
+    the algebra system, at most the pool's own).
+    """
+
+    name = "math"
+    rules_version = "1"
+
+    def __init__(self) -> None:
+        self._cache: OrderedDict[tuple[str, str], Outcome] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> str:
+        """Our rules and the library under them: both decide verdicts."""
+        return f"{self.rules_version}+math-verify-{_engine_version()}"
+
+    def check(self, response: str, reference: str | None, **options: Any) -> Verdict:
+        """See :class:`curation.verifiers.base.Verifier`."""
+        found = extract_answer(response, finish_reason=str(options.get("finish_reason") or ""))
+        gold = clean_reference(reference)
+        if not gold:
+            return unverifiable("no_reference", found.answer)
+        if len(gold) > MAX_REFERENCE:
+            return unverifiable("bad_reference", found.answer)
+        if found.answer is None:
+            return incorrect("extraction", found.reason)
+        equal = quick_equal(gold, found.answer)
+        if equal is not None:
+            return _decided(equal, "exact", found)
+        if not is_expression(gold):
+            return unverifiable("bad_reference", found.answer)
+        return self._algebra(gold, found, options.get("timeout"))
+
+    def _algebra(self, gold: str, found: Extraction, timeout: float | None) -> Verdict:
+        left, left_unit = for_engine(gold)
+        right, right_unit = for_engine(found.answer or "")
+        if units_clash(left_unit, right_unit):
+            return _decided(False, "exact", found, guard="units")
+        outcome = self._cached(left, right, timeout)
+        return _verdict(outcome, found)
+
+    def _cached(self, gold: str, answer: str, timeout: float | None) -> Outcome:
+        """Outcomes by (reference, normalised answer): samples of a problem share few answers."""
+        key = (gold, answer)
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+        outcome = default_pool().compare(gold, answer, timeout)
+        if outcome.name in _FINAL:
+            with self._lock:
+                self._cache[key] = outcome
+                while len(self._cache) > CACHE_SIZE:
+                    self._cache.popitem(last=False)
+        return outcome
+
+
+def clean_reference(reference: str | None) -> str:
+    r"""The answer inside a reference: after GSM8K's ``####``, or inside its last ``\boxed{}``."""
+    text = (reference or "").strip()
+    if "####" in text:
+        match = _HASHES.search(text)
+        text = match.group(1) if match else text
+    if "boxed" in text:
+        box = last_boxed(text)
+        text = box.answer if box is not None and box.answer else text
+    return text.strip()
+
+
+def is_expression(reference: str) -> bool:
+    """Whether a reference may be mathematics: prose would be read as a product of letters."""
+    text = re.sub(rf"{TEXT_OPEN}[^{TEXT_CLOSE}]*{TEXT_CLOSE}", " ", normalise(reference))
+    return len(_PLAIN_WORD.findall(text)) < 2 and any(c.isalnum() for c in text)
+
+
+def for_engine(text: str) -> tuple[str, str]:
+    """(expression for the algebra system, unit) of an answer."""
+    unit, rest = split_unit(normalise(text))
+    return rest.replace(TEXT_OPEN, r"\text{").replace(TEXT_CLOSE, "}"), unit
+
+
+def _decided(equal: bool, method: str, found: Extraction, **detail: Any) -> Verdict:
+    answer = found.answer or ""
+    detail["extraction"] = found.method
+    return correct(method, answer, **detail) if equal else incorrect(method, "", answer, **detail)
+
+
+def _verdict(outcome: Outcome, found: Extraction) -> Verdict:
+    if outcome.name in ("equal", "different"):
+        return _decided(outcome.name == "equal", "math-verify", found, **outcome.detail)
+    if outcome.name == "bad_reference":
+        return unverifiable("bad_reference", found.answer)
+    if outcome.name == "unparsed_answer":
+        return incorrect("math-verify", "unparsed_answer", found.answer)
+    return error(outcome.name, found.answer, "math-verify", **outcome.detail)

@@ -1,0 +1,152 @@
+"""A pool of child processes that can be killed: the only place where the algebra system runs.
+
+A child is forked from a fork server that has the libraries loaded, limits its own address space,
+takes one comparison at a time, is killed when one takes too long, and is replaced after a number
+of tasks. Needs pebble; loads it, and starts processes, on first use.
+
+A process that is itself a daemonic child (a Celery prefork worker) may not have children: there,
+use ``curation.sandbox.client.VerifierClient``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Any
+
+DEFAULT_TIMEOUT = 5.0
+DEFAULT_MEMORY = 2 * 1024**3
+DEFAULT_MAX_TASKS = 2_000
+# How long a comparison may wait for a free child before its own time starts.
+QUEUE_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a child said, or what happened to it.
+
+    ``name`` is an outcome of :func:`engine.compare_maths`, or ``timeout``, ``crashed`` or
+    ``pool_unavailable``.
+    """
+
+    name: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class MathPool:
+    """Compares pairs of expressions in ``workers`` children; safe to call from many threads.
+
+    ``timeout`` is in seconds per comparison, ``memory`` in bytes of address space per child.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        memory: int = DEFAULT_MEMORY,
+        max_tasks: int = DEFAULT_MAX_TASKS,
+    ) -> None:
+        self.workers = workers
+        self.timeout = timeout
+        self.memory = memory
+        self.max_tasks = max_tasks
+        self._pool: Any = None
+        self._lock = threading.Lock()
+
+    def compare(self, reference: str, answer: str, timeout: float | None = None) -> Outcome:
+        """Compare two normalised LaTeX expressions; never raises."""
+        limit = min(timeout or self.timeout, self.timeout)
+        outcome = self._attempt(reference, answer, limit)
+        if outcome.name == "crashed":
+            # Someone else's kill (or the memory of an earlier task) is no fault of this pair.
+            outcome = self._attempt(reference, answer, limit)
+        return outcome
+
+    def _attempt(self, reference: str, answer: str, limit: float) -> Outcome:
+        from . import engine
+
+        try:
+            future = self._running().schedule(
+                engine.compare_maths, args=(reference, answer), timeout=limit
+            )
+        except (ImportError, AssertionError, AttributeError, RuntimeError, OSError) as problem:
+            self.close()
+            return Outcome("pool_unavailable", {"error": repr(problem)[:200]})
+        return _outcome(future, limit)
+
+    def _running(self) -> Any:
+        with self._lock:
+            if self._pool is None or not self._pool.active:
+                self._pool = self._start()
+            return self._pool
+
+    def _start(self) -> Any:
+        from pebble import ProcessPool
+
+        from .children import child_context, limit_child
+
+        return ProcessPool(
+            max_workers=self.workers,
+            max_tasks=self.max_tasks,
+            initializer=limit_child,
+            initargs=(self.memory,),
+            context=child_context(),
+        )
+
+    def pids(self) -> list[int]:
+        """Process ids of the children that are alive now."""
+        pool = self._pool
+        workers = pool._context.workers if pool is not None else {}  # pebble shows them nowhere
+        return [pid for pid, process in list(workers.items()) if process.is_alive()]
+
+    def close(self) -> None:
+        """Kill the children and wait for them."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()
+            pool.join()
+
+
+def _outcome(future: Any, limit: float) -> Outcome:
+    """Wait for one comparison and name what became of it."""
+    from pebble import ProcessExpired
+
+    try:
+        result = future.result(timeout=QUEUE_TIMEOUT)
+    except FutureTimeout:
+        future.cancel()
+        return Outcome("timeout", {"limit_s": limit})
+    except ProcessExpired as problem:
+        return Outcome("crashed", {"exit": problem.exitcode})
+    except Exception as problem:  # whatever the library raised in the child
+        return Outcome("crashed", {"error": type(problem).__name__})
+    if result["outcome"] == "memory":
+        return Outcome("crashed", {"error": result["detail"].get("error", "memory")})
+    return Outcome(result["outcome"], result["detail"])
+
+
+_default: MathPool | None = None
+_default_pid = 0
+_default_lock = threading.Lock()
+
+
+def default_pool() -> MathPool:
+    """This process's own pool; made on first use, again after a fork, closed at exit."""
+    global _default, _default_pid
+    with _default_lock:
+        if _default is None or _default_pid != os.getpid():
+            _default, _default_pid = MathPool(max(1, min(4, os.cpu_count() or 1))), os.getpid()
+            atexit.register(_default.close)
+        return _default
+
+
+def use_pool(pool: MathPool) -> None:
+    """Make ``pool`` this process's own (the verifier service sizes its pool itself)."""
+    global _default, _default_pid
+    with _default_lock:
+        _default, _default_pid = pool, os.getpid()
