@@ -1,0 +1,132 @@
+"""One pass over a trace: split, leaves, kinds, answers on the way, repeats, loop, paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curation.segmentation import attempts, kinds
+from curation.segmentation.answers import (
+    CONCLUDED,
+    HEDGED,
+    final_value,
+    find_answers,
+    first_correct,
+    with_matches,
+)
+from curation.segmentation.leaves import Leaf, split_leaves
+from curation.segmentation.repeats import find_loop, find_repeats, leaf_ids
+from curation.segmentation.tags import ReasoningSplit, find_tags
+from curation.segmentation.types import AnswerMention, Equal, Loop, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All that the rules find in a trace.
+
+    ``repeats`` maps a leaf to the earlier leaf it repeats; ``first_correct`` is the first statement
+    of the reference answer (None without a reference).
+    """
+
+    split: ReasoningSplit
+    segments: tuple[Segment, ...]
+    answers: tuple[AnswerMention, ...]
+    first_correct: AnswerMention | None
+    repeats: dict[int, int]
+    loop: Loop | None
+
+
+def analyse(text: str, reference: str | None = None, equal: Equal | None = None) -> Analysis:
+    """Segment a trace and keep what was found on the way.
+
+    Raises ValueError for text with lone surrogates, which no database or file can hold.
+    """
+    _refuse_surrogates(text)
+    found = find_tags(text)
+    leaves = _classified(text, split_leaves(text, found.tags), found.split)
+    mentions = find_answers(text, leaves, reference, equal)
+    obtained = _obtained(mentions, reference, equal)
+    placed = attempts.place(leaves, found.split, obtained, mentions)
+    return _complete(text, found.split, placed, mentions, reference)
+
+
+def segment(text: str, reference: str | None = None, equal: Equal | None = None) -> list[Segment]:
+    """The leaves of a trace: ranges that partition ``text``, each with its kind and its path."""
+    return list(analyse(text, reference, equal).segments)
+
+
+def study(
+    text: str,
+    segments: Sequence[Segment],
+    reference: str | None = None,
+    equal: Equal | None = None,
+) -> Analysis:
+    """The analysis of given segments (ValueError when they do not partition ``text``)."""
+    ends = [0, *(part.end for part in segments)]
+    if [part.start for part in segments] != ends[:-1] or ends[-1] != len(text):
+        raise ValueError("the segments do not partition the text")
+    mentions = find_answers(text, segments, reference, equal)
+    return _complete(text, find_tags(text).split, segments, mentions, reference)
+
+
+def _complete(
+    text: str,
+    split: ReasoningSplit,
+    segments: Sequence[Segment],
+    mentions: Sequence[AnswerMention],
+    reference: str | None,
+) -> Analysis:
+    ids = leaf_ids(text, segments)
+    end = len(text) if split.style == "none" else split.reasoning_end
+    return Analysis(
+        split=split,
+        segments=tuple(segments),
+        answers=tuple(mentions),
+        first_correct=first_correct(mentions, reference) if reference else None,
+        repeats=find_repeats(text, segments, ids),
+        loop=find_loop(text, segments, ids, end),
+    )
+
+
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"lone surrogate at {error.start}: not text") from None
+
+
+def _classified(text: str, leaves: list[Leaf], split: ReasoningSplit) -> list[Segment]:
+    known: dict[str, str] = {}
+    segments: list[Segment] = []
+    opening = True
+    for leaf in leaves:
+        if leaf.is_tag:
+            segments.append(Segment(leaf.start, leaf.end, kinds.TAG, ()))
+            continue
+        part = text[leaf.start : leaf.end]
+        first = opening and leaf.end > split.reasoning_start
+        kind = kinds.classify(part, first=True) if first else known.get(part)
+        if kind is None:
+            kind = known[part] = kinds.classify(part)
+        opening = opening and not first
+        segments.append(Segment(leaf.start, leaf.end, kind, ()))
+    return segments
+
+
+def _obtained(
+    mentions: Sequence[AnswerMention], reference: str | None, equal: Equal | None
+) -> AnswerMention | None:
+    """The answer at which exploring ends.
+
+    The first correct one where the reference is known (DLCoT's completeness repair: a wrong first
+    answer does not end the exploration); else the first statement of what the trace itself ends
+    with; else the first firm statement.
+    """
+    if reference and (found := first_correct(mentions, reference)):
+        return found
+    value = final_value(mentions)
+    if value is None:
+        return None
+    own = with_matches(mentions, value, equal)
+    firm = (m for m in mentions if m.strength not in (CONCLUDED, HEDGED))
+    return first_correct(own, value) or next(firm, None)

@@ -1,0 +1,204 @@
+"""Places where a candidate answer is stated, and whether it is the reference answer.
+
+Four strengths: ``boxed``; ``stated`` ("the answer is 5", "#### 5"); ``concluded`` (the value at the
+end of a sentence that concludes: "So x = 5."); ``hedged`` ("maybe the answer is 5?"). A concluded
+value is worth little alone, for small numbers turn up by chance: ``first_correct`` takes it only
+when it is distinctive or is taken up again soon.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from curation.segmentation.types import AnswerMention, Equal, Segment
+from curation.segmentation.values import boxed_at, last_value, plain_equal, right_side, value_after
+
+BOXED, STATED, CONCLUDED, HEDGED = "boxed", "stated", "concluded", "hedged"
+# A concluded value of few digits must be said again within this many leaves to count.
+CONFIRM_WITHIN = 8
+_STATED = re.compile(
+    r"\banswer\b(?:[^\n.?!=]{0,60}?)(?:\b(?:is|be|are)\b|=|:)|^\s{0,8}####|\*\*answer:?\*\*:?"
+    r"|答案(?:是|为|：|:)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_IS_THE_ANSWER = re.compile(
+    r"([^\n]{1,80}?)\b(?:is|are|seems? (?:to be )?|must be|should be)\b[^\n.]{0,12}\bthe "
+    r"(?:correct |final |right |required )?answer\b",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"\bif\b|\bsuppose|\bmaybe\b|\bperhaps\b|\bmight\b|\bcould\b|\bunless\b|\bwould\b|\bguess\b"
+    r"|\bassum|\bnot\b|n't\b|\bpossibl|\bwhether\b|\?\s*$",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(
+    r"^[\s>*_#\-\d.)]{0,12}(?:(?:okay|ok|yes|and|but|wait|right|alright),?\s{1,2})?"
+    r"(?:so\b|therefore\b|thus\b|hence\b|consequently\b|which (?:gives|means|is)\b|this gives\b"
+    r"|that gives\b|that means\b|this means\b|in total\b|the (?:total|sum|result|value|number)\b"
+    r"|finally\b|altogether\b|then,? the\b|we (?:get|have|find)\b|所以|因此)",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n")
+
+
+def find_answers(
+    text: str,
+    segments: Sequence[Segment],
+    reference: str | None = None,
+    equal: Equal | None = None,
+) -> list[AnswerMention]:
+    """All mentions in the text's order, one per leaf and strength at most.
+
+    ``equal`` decides equality with the reference (default: the maths verifier's quick path when it
+    is installed, else ``plain_equal``); it is asked once per distinct value.
+    """
+    compare = _comparer(reference, equal)
+    mentions: list[AnswerMention] = []
+    for index, segment in enumerate(segments):
+        if segment.kind == "tag":
+            continue
+        found = _in_leaf(text[segment.start : segment.end])
+        if found:
+            low, high, value, strength = found
+            start, end = segment.start + low, segment.start + high
+            mentions.append(AnswerMention(start, end, value, strength, index, compare(value)))
+    return mentions
+
+
+def first_correct(mentions: Sequence[AnswerMention], reference: str) -> AnswerMention | None:
+    """The first place where the reference answer is really stated, or None."""
+    right = [mention for mention in mentions if mention.matches and mention.strength != HEDGED]
+    for mention in right:
+        if mention.strength != CONCLUDED or _is_distinctive(reference):
+            return mention
+        if _is_confirmed(mention, mentions):
+            return mention
+    return None
+
+
+def final_value(mentions: Sequence[AnswerMention]) -> str | None:
+    """The value of the last firm statement: what the trace itself takes for its answer."""
+    firm = [mention for mention in mentions if mention.strength in (BOXED, STATED)]
+    return firm[-1].value if firm else None
+
+
+def with_matches(
+    mentions: Sequence[AnswerMention], reference: str | None, equal: Equal | None = None
+) -> list[AnswerMention]:
+    """The same mentions judged against another reference."""
+    compare = _comparer(reference, equal)
+    return [
+        AnswerMention(m.start, m.end, m.value, m.strength, m.leaf, compare(m.value))
+        for m in mentions
+    ]
+
+
+def default_equal() -> Equal:
+    """The maths verifier's quick comparison, behind the plain one that answers most questions."""
+    try:
+        from curation.verifiers.math import quick_equal
+    except ImportError:
+        return plain_equal
+
+    def compare(left: str, right: str) -> bool | None:
+        plain = plain_equal(left, right)
+        return plain if plain is not None else quick_equal(left, right)
+
+    return compare
+
+
+def _comparer(reference: str | None, equal: Equal | None) -> Callable[[str], bool | None]:
+    if reference is None or not reference.strip():
+        return lambda value: None
+    decide = equal or default_equal()
+
+    @lru_cache(maxsize=4096)
+    def compare(value: str) -> bool | None:
+        return decide(value, reference)
+
+    return compare
+
+
+def _in_leaf(leaf: str) -> tuple[int, int, str, str] | None:
+    """Range in the leaf, value and strength of the firmest statement in it."""
+    boxed = leaf.rfind("\\boxed")
+    if boxed >= 0 and (found := boxed_at(leaf, boxed)) and found[0]:
+        return boxed, found[1], found[0], BOXED
+    return _stated(leaf) or _concluded(leaf)
+
+
+def _stated(leaf: str) -> tuple[int, int, str, str] | None:
+    lowered = leaf.lower()
+    if "answer" not in lowered and "####" not in leaf and "答案" not in leaf:
+        return None
+    best = None
+    for match in _STATED.finditer(leaf):
+        if found := value_after(leaf, match.end(), len(leaf)):
+            strength = HEDGED if _is_hedged(leaf, match.start(), found[1]) else STATED
+            best = (match.start(), found[1], found[0], strength)
+    return best or _is_the_answer(leaf)
+
+
+def _is_the_answer(leaf: str) -> tuple[int, int, str, str] | None:
+    """Like "I think 27 miles is the correct answer": the value stands before the verb."""
+    match = _IS_THE_ANSWER.search(leaf)
+    found = last_value(match.group(1)) if match else None
+    if match is None or found is None:
+        return None
+    strength = HEDGED if _is_hedged(leaf, match.start(), match.end()) else STATED
+    return match.start(1) + found[1], match.start(1) + found[2], found[0], strength
+
+
+def _is_hedged(leaf: str, start: int, end: int) -> bool:
+    """The sentence around a statement takes it back: a condition, a guess, a question."""
+    low = max(0, start - 80)
+    begin = max((m.end() for m in _SENTENCE_END.finditer(leaf, low, start)), default=low)
+    stop = re.compile(r"[.?!\n]|$").search(leaf, end)
+    return _HEDGE.search(leaf[begin : stop.end() if stop else end]) is not None
+
+
+def _concluded(leaf: str) -> tuple[int, int, str, str] | None:
+    body = leaf.rstrip()
+    begin = 0
+    for match in _SENTENCE_END.finditer(body):
+        if _CONCLUDES.match(body, match.end()):
+            begin = match.end()
+    if not _CONCLUDES.match(body, begin) if begin else not _CONCLUDES.match(body):
+        return None
+    sentence = body[begin:]
+    if found := _last_formula(sentence) or last_value(sentence):
+        value, low, high = found
+        strength = HEDGED if _HEDGE.search(sentence) else CONCLUDED
+        return begin + low, begin + high, value, strength
+    return None
+
+
+def _last_formula(sentence: str) -> tuple[str, int, int] | None:
+    """The right side of a formula that closes the sentence: ``… = 5 \\)``, ``… = 5``."""
+    bare = sentence.rstrip(" .,!\n*")
+    for left, right in (("\\(", "\\)"), ("\\[", "\\]"), ("$", "$")):
+        if bare.endswith(right):
+            start = bare.rfind(left, 0, len(bare) - len(right))
+            inner = bare[start + len(left) : len(bare) - len(right)] if start >= 0 else ""
+            return (right_side(inner), start, len(bare)) if inner.strip() else None
+    return None
+
+
+def _is_distinctive(reference: str) -> bool:
+    """Long enough not to turn up by chance: three digits, a fraction, a decimal, an expression."""
+    digits = sum(char.isdigit() for char in reference)
+    return digits >= 3 or any(char in reference for char in "/.\\^")
+
+
+def _is_confirmed(mention: AnswerMention, mentions: Sequence[AnswerMention]) -> bool:
+    """The next statements, within ``CONFIRM_WITHIN`` leaves, say the same again or take it back."""
+    for later in mentions:
+        if later.leaf <= mention.leaf or later.strength == HEDGED:
+            continue
+        if later.leaf > mention.leaf + CONFIRM_WITHIN:
+            return False
+        if later.strength != CONCLUDED or later.matches:
+            return bool(later.matches)
+    return False

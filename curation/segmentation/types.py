@@ -1,0 +1,63 @@
+"""The records that segmentation gives and takes; positions are code points of the stored text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# Part of every stored segmentation: raise it when any range, kind or path can come out different.
+SEGMENTER_VERSION = "1"
+
+# Says whether two answers are the same; None when it cannot decide cheaply.
+Equal = Callable[[str, str], bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One leaf: ``text[start:end]``, what it does, and the parents it hangs under."""
+
+    start: int
+    end: int
+    kind: str
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A range that a policy proposes to drop; ``policy`` names it, ``reason`` says why in words."""
+
+    start: int
+    end: int
+    reason: str
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMention:
+    """A place where a candidate answer is stated.
+
+    ``strength`` is ``boxed``, ``stated`` ("the answer is"), ``concluded`` (the value at the end of
+    a concluding sentence) or ``hedged`` ("maybe the answer is"). ``matches`` tells whether the
+    value equals the reference; None without a reference or where the check could not decide.
+    """
+
+    start: int
+    end: int
+    value: str
+    strength: str
+    leaf: int
+    matches: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """From ``start`` to ``end`` the text only repeats; ``period`` counts leaves (0: characters).
+
+    ``first_leaf`` is the first leaf that brings nothing new.
+    """
+
+    start: int
+    end: int
+    first_leaf: int
+    period: int
+    times: int
