@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from workers.services import ServiceError, ensure_services, stop_services
-from workers.services.ensure import embedded_servers
+from workers.services.embedded import embedded_servers
+from workers.services.ensure import ensure_services, stop_services
+from workers.services.errors import ServiceError
 
 
 def main() -> int:

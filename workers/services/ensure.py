@@ -12,25 +12,14 @@ import psutil
 
 from curation import paths
 from workers.services import process
+from workers.services.embedded import embedded_servers
 from workers.services.errors import ServiceError
-from workers.services.postgres import EmbeddedPostgres
-from workers.services.redis import EmbeddedRedis
 
 VERIFIER_SECONDS = 30.0
 VERIFIER_MODULE = "workers.verifier_service"
 # The verifier runs other people's code next door: it is told nothing that opens our data.
 SECRET_VARIABLES = frozenset({"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SECRET_KEY"})
 SECRET_ENDINGS = ("_PASSWORD", "_TOKEN", "_SECRET", "_API_KEY", "_KEY", "_CREDENTIALS")
-
-
-def embedded_servers() -> list[EmbeddedPostgres | EmbeddedRedis]:
-    """The embedded servers this copy uses: those without an address of an outside one."""
-    servers: list[EmbeddedPostgres | EmbeddedRedis] = []
-    if not os.environ.get("DATABASE_URL"):
-        servers.append(EmbeddedPostgres())
-    if not os.environ.get("REDIS_URL"):
-        servers.append(EmbeddedRedis())
-    return servers
 
 
 def ensure_services(*, verifier: bool = False) -> list[str]:
@@ -87,7 +76,9 @@ def ensure_verifier() -> bool:
 
 
 def _wait_for_verifier(child: subprocess.Popen[bytes]) -> None:
-    up = process.wait_until(lambda: verifier_answers() or child.poll() is not None, VERIFIER_SECONDS)
+    up = process.wait_until(
+        lambda: verifier_answers() or child.poll() is not None, VERIFIER_SECONDS
+    )
     if not up or child.poll() is not None:
         log = process.log_path("verifier")
         raise ServiceError(f"the verifier did not start; {log} ends:\n{process.tail(log)}")
