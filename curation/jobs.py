@@ -266,7 +266,8 @@ def run_claimed(
         finish(context, Job.State.FAILED, code=error.code, message=str(error))
     except Exception as error:
         log.exception("job %s failed", job.pk)
-        close_old_connections()
+        if not connection.in_atomic_block:
+            close_old_connections()
         retry_or_fail(context, error)
     finally:
         heartbeat.stop.set()
@@ -295,20 +296,36 @@ def finish(context: JobContext, state: str, *, code: str = "", message: str = ""
         if changed:
             payload = {"job": job.pk, "event": f"job.{state}"}
             Outbox.objects.create(topic="event", payload=payload)
+            if state == Job.State.DONE:
+                start_next(job)
     return bool(changed)
+
+
+def start_next(job: Job) -> Job | None:
+    """The next job of a chain: ``params["then"]`` is a list of ``{"kind", "params"}``."""
+    chain = job.params.get("then") or []
+    if not chain:
+        return None
+    params = dict(chain[0].get("params") or {})
+    if chain[1:]:
+        params["then"] = chain[1:]
+    return create_job(
+        project=job.project, kind=chain[0]["kind"], params=params, user=job.created_by
+    )
 
 
 def retry_or_fail(context: JobContext, error: Exception) -> None:
     """An unexpected error: again after a pause, until the attempts are used up."""
     job = context.job
     message = f"{type(error).__name__}: {error}"
-    if job.attempts >= settings.JOB_MAX_ATTEMPTS:
+    attempts = Job.objects.values_list("attempts", flat=True).get(pk=job.pk)
+    if attempts >= settings.JOB_MAX_ATTEMPTS:
         finish(context, Job.State.FAILED, code="attempts_used_up", message=message)
         return
     with transaction.atomic():
         changed = requeue(
             Q(pk=job.pk, lease_epoch=context.epoch, state=Job.State.RUNNING),
-            seconds=min(2**job.attempts, 60),
+            seconds=min(2**attempts, 60),
             message=message,
         )
         if changed:
