@@ -6,7 +6,7 @@ Importing it loads the standard library only.
 from __future__ import annotations
 
 from curation.segmentation.analysis import Analysis, analyse, segment
-from curation.segmentation.proposals import POLICIES, Derived, apply_cuts, propose_cuts
+from curation.segmentation.proposals import POLICIES, Derived, apply_cuts, cuts_of, propose_cuts
 from curation.segmentation.tags import ReasoningSplit, split_reasoning
 from curation.segmentation.types import (
     SEGMENTER_VERSION,
@@ -30,6 +30,7 @@ __all__ = [
     "Segment",
     "analyse",
     "apply_cuts",
+    "cuts_of",
     "propose_cuts",
     "segment",
     "split_reasoning",

@@ -100,7 +100,10 @@ def classify(text: str, *, first: bool = False, version: str = KINDS_VERSION) ->
 def _has(lists: PhraseLists, kind: str, head: str, lowered: str) -> bool:
     if head.startswith(lists.starts[kind]):
         return True
-    return any(phrase in lowered for phrase in lists.contains[kind])
+    for phrase in lists.contains[kind]:  # noqa: SIM110 - half the time of any(…) here
+        if phrase in lowered:
+            return True
+    return False
 
 
 def _by_phrases(lists: PhraseLists, head: str, lowered: str) -> str:

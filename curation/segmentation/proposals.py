@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from curation.segmentation import kinds
 from curation.segmentation.analysis import Analysis, study
+from curation.segmentation.answers import BOXED, STATED
 from curation.segmentation.attempts import CONCLUSION, QUESTION, VERIFY
 from curation.segmentation.types import Cut, Equal, Segment
 
 AFTER_FIRST_CORRECT = "after-first-correct"
 LOOPS = "loops"
 REPEATS = "repeats"
-Policy = Callable[[str, Analysis], list[Cut]]
+Policy = Callable[[Analysis], list[Cut]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ def propose_cuts(
     Raises KeyError for an unknown policy and ValueError when ``segments`` are not ``text``.
     """
     propose = POLICIES[policy]
-    return propose(text, study(text, segments, reference, equal))
+    return propose(study(text, segments, reference, equal))
+
+
+def cuts_of(analysis: Analysis, policy: str) -> list[Cut]:
+    """The same from an analysis at hand."""
+    return POLICIES[policy](analysis)
 
 
 def apply_cuts(text: str, cuts: Sequence[Cut]) -> Derived:
@@ -86,10 +92,15 @@ def _gap(text: str, before: str, start: int) -> str:
     return space if "\n" in space else "" if before.isspace() else space
 
 
-def _after_first_correct(text: str, analysis: Analysis) -> list[Cut]:
-    """What stands between the first statement of the verified answer and the conclusion."""
+def _after_first_correct(analysis: Analysis) -> list[Cut]:
+    """What stands between the first statement of the verified answer and the conclusion.
+
+    Only where the trace also ends with the verified answer: a reasoning that found it and then
+    concludes something else would contradict itself after the cut.
+    """
     first = analysis.first_correct
-    if first is None:
+    firm = [mention for mention in analysis.answers if mention.strength in (BOXED, STATED)]
+    if first is None or not analysis.split.closed or not firm or not firm[-1].matches:
         return []
     behind = [
         index
@@ -100,7 +111,7 @@ def _after_first_correct(text: str, analysis: Analysis) -> list[Cut]:
     return _cuts(analysis.segments, behind, reason, AFTER_FIRST_CORRECT)
 
 
-def _loops(text: str, analysis: Analysis) -> list[Cut]:
+def _loops(analysis: Analysis) -> list[Cut]:
     loop = analysis.loop
     if loop is None:
         return []
@@ -114,7 +125,7 @@ def _loops(text: str, analysis: Analysis) -> list[Cut]:
     return _cuts(analysis.segments, inside, reason, LOOPS)
 
 
-def _repeats(text: str, analysis: Analysis) -> list[Cut]:
+def _repeats(analysis: Analysis) -> list[Cut]:
     cuts: list[Cut] = []
     for index, first in sorted(analysis.repeats.items()):
         if _may_cut(analysis, index) and analysis.segments[index].kind != kinds.FINAL_ANSWER:

@@ -12,22 +12,22 @@ from dataclasses import dataclass
 
 OPEN, CLOSE, ANSWER_OPEN, ANSWER_CLOSE = "open", "close", "answer_open", "answer_close"
 
+# The pattern begins with a plain character, which the regular expression engine can search for.
 _TAG = re.compile(
-    r"(?P<think_close></(?:think|thinking|reasoning)>)"
-    r"|(?P<think_open><(?:think|thinking|reasoning)>)"
-    r"|(?P<begin_of_thought_open><\|begin_of_thought\|>)"
-    r"|(?P<begin_of_thought_close><\|end_of_thought\|>)"
-    r"|(?P<begin_of_thought_answer_open><\|begin_of_solution\|>)"
-    r"|(?P<begin_of_thought_answer_close><\|end_of_solution\|>)"
-    r"|(?P<channel_open><\|channel>(?:thought|analysis)?)"
-    r"|(?P<channel_close><channel\|>)"
-    r"|(?P<harmony_open><\|channel\|>analysis<\|message\|>)"
-    r"|(?P<harmony_answer_open>(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>)"
-    r"|(?P<harmony_answer_close><\|return\|>)"
-    r"|(?P<harmony_close><\|end\|>)"
-    r"|(?P<answer_answer_open><answer>)"
-    r"|(?P<answer_answer_close></answer>)",
-    re.IGNORECASE,
+    r"<(?i:(?P<think_close>/(?:think|thinking|reasoning)>)"
+    r"|(?P<think_open>(?:think|thinking|reasoning)>)"
+    r"|(?P<begin_of_thought_open>\|begin_of_thought\|>)"
+    r"|(?P<begin_of_thought_close>\|end_of_thought\|>)"
+    r"|(?P<begin_of_thought_answer_open>\|begin_of_solution\|>)"
+    r"|(?P<begin_of_thought_answer_close>\|end_of_solution\|>)"
+    r"|(?P<channel_open>\|channel>(?:thought|analysis)?)"
+    r"|(?P<channel_close>channel\|>)"
+    r"|(?P<harmony_open>\|channel\|>analysis<\|message\|>)"
+    r"|(?P<harmony_answer_open>(?:\|start\|>assistant<)?\|channel\|>final<\|message\|>)"
+    r"|(?P<harmony_answer_close>\|return\|>)"
+    r"|(?P<harmony_close>\|end\|>)"
+    r"|(?P<answer_answer_open>answer>)"
+    r"|(?P<answer_answer_close>/answer>))"
 )
 # A tag in the middle of a line counts as an opening one only this near to the start of the text.
 _PREAMBLE = 200
