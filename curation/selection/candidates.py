@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class CandidateVerdict:
     """One verifier's current verdict of a trace.
 
-    ``family`` is the kind of evidence: ``rule``, ``execution``, ``judge``, ``consensus`` or
-    ``upstream`` (what the source said). ``score`` is in [0, 1], or None where there is none.
+    ``family`` is the kind of evidence: ``rule``, ``execution``, ``judge`` or ``consensus``.
+    ``score`` is in [0, 1], or None where there is none.
     """
 
     verdict: str
@@ -74,6 +74,7 @@ class Exclusion:
 class Outcome:
     """What a recipe made of the candidates of one problem: each is in a row or excluded."""
 
+    problem_id: int
     rows: tuple[SelectedRow, ...]
     exclusions: tuple[Exclusion, ...]
 

@@ -32,15 +32,18 @@ def select(candidates: Iterable[Candidate], recipe: Recipe) -> Iterator[Outcome]
 
 
 def select_problem(candidates: Candidates, recipe: Recipe) -> Outcome:
-    """The outcome for the candidates of one problem; each is in a row or excluded, never both."""
+    """The outcome for the candidates of one problem (at least one candidate)."""
+    problem_id = candidates[0].problem_id
     if any(c.review == "bad_problem" for c in candidates):
-        return Outcome((), tuple(Exclusion(c.trace_id, "bad_problem") for c in candidates))
+        return Outcome(
+            problem_id, (), tuple(Exclusion(c.trace_id, "bad_problem") for c in candidates)
+        )
     usable, excluded = _split_usable(candidates, recipe)
     rows = _sft_rows(usable, recipe) if recipe.kind == "sft" else _dpo_rows(usable, recipe)
     used = {c.trace_id for row in rows for c in _traces(row)}
     unused = (c for c in usable if c.trace_id not in used)
     excluded += [_leftover(c, recipe, bool(rows)) for c in unused]
-    return Outcome(tuple(rows), tuple(sorted(excluded, key=lambda e: e.trace_id)))
+    return Outcome(problem_id, tuple(rows), tuple(sorted(excluded, key=lambda e: e.trace_id)))
 
 
 def _traces(row: SelectedRow) -> list[Candidate]:

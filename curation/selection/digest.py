@@ -38,7 +38,7 @@ class SelectionDigest:
 
     def __init__(self, recipe: Recipe) -> None:
         """Start with the recipe: the same rows by another rule are another selection."""
-        self._hash = hashlib.sha256(canonical({"schema": SCHEMA, "recipe": recipe.to_dict()}))
+        self._hash = hashlib.sha256(canonical({"schema": SCHEMA, "recipe": recipe.essence()}))
 
     def add(self, row: SelectedRow) -> None:
         """Take in the next row."""
@@ -55,3 +55,8 @@ def selection_sha256(rows: Iterable[SelectedRow], recipe: Recipe) -> str:
     for row in rows:
         digest.add(row)
     return digest.hexdigest()
+
+
+def recipe_sha256(recipe: Recipe) -> str:
+    """The identity of what a recipe says, whatever its version number."""
+    return hashlib.sha256(canonical(recipe.essence())).hexdigest()

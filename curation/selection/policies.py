@@ -7,6 +7,7 @@ recipe names its policy, and nothing else in Whittle merges verdicts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from curation.selection.candidates import CandidateVerdict
@@ -37,6 +38,16 @@ def decide(verdicts: Iterable[CandidateVerdict]) -> str:
     if UNVERIFIABLE in found:
         return UNVERIFIABLE
     return ERROR if found else MISSING
+
+
+# What kind of evidence a verifier's verdicts are, by the first word of its name. Everything
+# else compares with a reference by a rule.
+FAMILIES = {"code": "execution", "judge": "judge", "consensus": "consensus"}
+
+
+def family_of(verifier: str) -> str:
+    """The family of a verifier by name: ``judge-gpt`` is a judge, ``math`` a rule."""
+    return FAMILIES.get(re.split(r"[-:]", verifier, maxsplit=1)[0], "rule")
 
 
 def _of(family: str) -> Policy:
@@ -78,7 +89,6 @@ POLICIES: dict[str, Policy] = {
     "execution": _of("execution"),
     "judge": _JUDGE,
     "consensus": _of("consensus"),
-    "upstream": _of("upstream"),
     "rule-and-judge": _both(_RULE, _JUDGE),
     "rule-or-judge": _either(_RULE, _JUDGE),
 }
@@ -86,7 +96,7 @@ POLICIES: dict[str, Policy] = {
 
 def score_of(verdicts: Verdicts, decision: str) -> float:
     """Score in [0, 1]: the best partial credit stored, else 1 or 0 by the decision."""
-    scores = [v.score for v in verdicts if v.score is not None and v.family != "upstream"]
+    scores = [v.score for v in verdicts if v.score is not None]
     if scores:
         return max(scores)
     return 1.0 if decision == CORRECT else 0.0

@@ -78,6 +78,18 @@ class Recipe:
         """Plain JSON values; ``recipe_from_dict`` reads them back to an equal recipe."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
+    def essence(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, without the version.
+
+        Identities are hashes of this, so a field that a later release adds changes none of them.
+        """
+        plain = Recipe(name=self.name).to_dict()
+        return {
+            name: value
+            for name, value in self.to_dict().items()
+            if name == "name" or (name != "version" and value != plain[name])
+        }
+
 
 def _problems(recipe: Recipe) -> list[str]:
     found = [

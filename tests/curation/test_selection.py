@@ -158,7 +158,7 @@ def test_policies_combine_families_as_they_say(
 
 def test_an_error_is_never_counted_as_incorrect() -> None:
     for policy in POLICIES.values():
-        families = ("rule", "judge", "execution", "consensus", "upstream")
+        families = ("rule", "judge", "execution", "consensus")
         assert policy(tuple(verdict("error", f) for f in families)) == "error"
 
 
