@@ -55,6 +55,7 @@ class MathPool:
         self.memory = memory
         self.max_tasks = max_tasks
         self._pool: Any = None
+        self._closed = False
         self._lock = threading.Lock()
 
     def compare(self, reference: str, answer: str, timeout: float | None = None) -> Outcome:
@@ -74,12 +75,14 @@ class MathPool:
                 engine.compare_maths, args=(reference, answer), timeout=limit
             )
         except (ImportError, AssertionError, AttributeError, RuntimeError, OSError) as problem:
-            self.close()
+            self._drop()
             return Outcome("pool_unavailable", {"error": repr(problem)[:200]})
         return _outcome(future, limit)
 
     def _running(self) -> Any:
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
             if self._pool is None or not self._pool.active:
                 self._pool = self._start()
             return self._pool
@@ -104,7 +107,11 @@ class MathPool:
         return [pid for pid, process in list(workers.items()) if process.is_alive()]
 
     def close(self) -> None:
-        """Kill the children and wait for them."""
+        """Kill the children and wait for them; the pool takes no more work."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
