@@ -12,12 +12,15 @@ import secrets
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .bwrap import SANDBOX_UID, SandboxLimits, SandboxUnavailable, run_python
 
+# Seconds in which every process of an ended run must be gone.
+GRACE = 2.0
 LIMITS = SandboxLimits(cpu=5, wall=15.0, processes=64, memory=1024**3)
 # The only variables a program may see; PWD is set by bwrap's --chdir.
 ENVIRONMENT = {"HOME", "LANG", "OMP_NUM_THREADS", "PATH", "PWD", "PYTHONHASHSEED"}
@@ -126,10 +129,15 @@ def _was_reached(listener: socket.socket) -> bool:
 
 
 def _leaves_a_process() -> bool:
-    """Whether a daemon started inside is still there after the run."""
-    marker = f"whittle-probe-{secrets.token_hex(8)}"
-    run_python(_DAEMON, [marker], LIMITS)
-    return any(marker.encode() in _command_line(entry) for entry in Path("/proc").iterdir())
+    """Whether a daemon started inside outlives its run (the kernel gets a moment to reap it)."""
+    marker = f"whittle-probe-{secrets.token_hex(8)}".encode()
+    run_python(_DAEMON, [marker.decode()], LIMITS)
+    deadline = time.monotonic() + GRACE
+    while any(marker in _command_line(entry) for entry in Path("/proc").iterdir()):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _command_line(entry: Path) -> bytes:

@@ -102,9 +102,10 @@ class MathPool:
 
     def pids(self) -> list[int]:
         """Process ids of the children that are alive now."""
-        pool = self._pool
-        workers = pool._context.workers if pool is not None else {}  # pebble shows them nowhere
-        return [pid for pid, process in list(workers.items()) if process.is_alive()]
+        # pebble shows its children nowhere public; without the attribute the list is empty.
+        manager = getattr(getattr(self._pool, "_pool_manager", None), "worker_manager", None)
+        children = list(getattr(manager, "workers", {}).items())
+        return [pid for pid, process in children if process.is_alive()]
 
     def close(self) -> None:
         """Kill the children and wait for them; the pool takes no more work."""

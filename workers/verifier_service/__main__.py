@@ -1,13 +1,15 @@
 """Serve the verifier on its UNIX socket: ``python -m workers.verifier_service``.
 
 The socket is ``curation.paths.verifier_socket()`` and answers only its own user. The process
-first forgets every credential in its environment, so that neither it nor a child can use one.
+first starts itself again without any credential in its environment, so that neither it nor a
+child holds one, not even in ``/proc``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import stat
 import sys
@@ -27,7 +29,8 @@ BACKLOG = 256
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; 1 if another service answers on the socket."""
     options = _parser().parse_args(arguments)
-    forget_secrets()
+    if arguments is None:
+        restart_without_secrets()
     path = Path(options.socket) if options.socket else paths.verifier_socket()
     if answers(path):
         print(f"a verifier service already answers on {path}", file=sys.stderr)
@@ -39,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(path: Path, limits: Limits) -> None:
     """Serve on ``path``; the socket is removed at the end."""
     listener = bind_private(path)
+    # uvicorn raises the signal that stopped it once more; the socket must be removed first.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     mine = path.stat().st_ino
     config = uvicorn.Config(
         create_app(limits),
@@ -57,16 +63,22 @@ def serve(path: Path, limits: Limits) -> None:
             path.unlink()
 
 
-def forget_secrets() -> list[str]:
-    """Drop credentials from this process's environment; gives the names dropped."""
-    dropped = [
+def secret_names() -> list[str]:
+    """Names of the variables in this environment that may open anything."""
+    return [
         name
         for name in os.environ
         if name in SECRETS or any(word in name.upper() for word in SECRET_WORDS)
     ]
-    for name in dropped:
-        del os.environ[name]
-    return dropped
+
+
+def restart_without_secrets() -> None:
+    """Replace this process by itself, without the variables that may open anything."""
+    names = set(secret_names())
+    if names:
+        kept = {name: value for name, value in os.environ.items() if name not in names}
+        again = [sys.executable, "-m", "workers.verifier_service", *sys.argv[1:]]
+        os.execve(sys.executable, again, kept)  # noqa: S606 - ourselves
 
 
 def answers(path: Path) -> bool:

@@ -102,6 +102,10 @@ class Service:
             await asyncio.to_thread(self.selftest.run)
             await asyncio.sleep(600)
 
+    async def warm_up(self) -> None:
+        """Start the children before the first request needs one."""
+        await asyncio.to_thread(self.pool.compare, "x + 1", "1 + x")
+
     def close(self) -> None:
         """Stop the threads and kill the children."""
         self.threads.shutdown(wait=False, cancel_futures=True)
@@ -184,11 +188,12 @@ def create_app(limits: Limits | None = None) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tests = asyncio.create_task(service.test_sandbox())
+        tasks = [asyncio.create_task(work) for work in (service.warm_up(), service.test_sandbox())]
         try:
             yield
         finally:
-            tests.cancel()
+            for task in tasks:
+                task.cancel()
             service.close()
 
     routes = [
