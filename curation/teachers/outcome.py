@@ -71,7 +71,7 @@ def clean(message: str) -> str:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the server counted them; ``None`` where it did not say. One request, all choices."""
+    """Tokens of one request, all choices, as the server counted; ``None``: it did not say."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

@@ -14,7 +14,7 @@ RESERVED = frozenset(
     {"model", "messages", "n", "seed", "stream", "stream_options", "temperature", "top_p"}
     | {"max_tokens", "max_completion_tokens", "tools", "functions"}
 )
-SEED_BITS = 31  # engines differ in what they take; a positive 32-bit signed integer fits all
+SEED_MASK = 2**31 - 1  # engines differ in what they take; a positive 32-bit signed integer fits all
 Message = dict[str, Any]
 
 
@@ -92,7 +92,7 @@ def request_seed(base: int | None, prompt_hash: str, sample_nos: Sequence[int]) 
     """
     if base is None:
         return None
-    return int(digest([base, prompt_hash, list(sample_nos)]), 16) % 2**SEED_BITS
+    return int(digest([base, prompt_hash, list(sample_nos)]), 16) & SEED_MASK
 
 
 @dataclass(frozen=True)

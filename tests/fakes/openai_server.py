@@ -103,7 +103,9 @@ def chunk(model: Any, index: int, delta: dict[str, Any], finish: str | None = No
             "object": "chat.completion.chunk",
             "created": 1,
             "model": model,
-            "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}],
+            "choices": [
+                {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+            ],
         }
     )
 
@@ -234,7 +236,9 @@ class ScriptedServer:
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with contextlib.suppress(
+            ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+        ):
             while await self._one(reader, writer):
                 pass
         writer.close()
