@@ -31,6 +31,7 @@ from workers.services.errors import ServiceError
 ACCOUNT_VARIABLE = "WHITTLE_SERVICE_USER"
 # Not "nobody" first: sandboxed programs run as it, and process limits count per user.
 ACCOUNTS = ("daemon", "nobody")
+MOVED = "MOVED.txt"
 RELOCATED = Path("/var/lib/whittle")
 
 
@@ -71,9 +72,13 @@ def place(owned: Mapping[str, Path], needed: Mapping[str, Path]) -> Placement:
     if os.geteuid() != 0:
         for path in owned.values():
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if path.stat().st_uid != os.geteuid():
+                raise ServiceError(f"{path} belongs to another user: was this home used by root?")
         return Placement(None, folders, _as_they_are(folders))
     account = choose_account(owned)
     _own(owned, account)
+    if any((path / MOVED).exists() for path in owned.values()):
+        return relocate(account, owned, needed)
     if reachable(account, folders.values()):
         return Placement(account, folders, _as_they_are(folders))
     binds = _as_they_are(folders)
@@ -144,7 +149,7 @@ def relocate(account: Account, owned: Mapping[str, Path], needed: Mapping[str, P
             "WHITTLE_HOME that others may enter, or start as an ordinary user"
         )
     for path in owned.values():
-        (path / "MOVED.txt").write_text(f"The files of this folder are in {base}.\n")
+        (path / MOVED).write_text(f"The files of this folder are in {base}.\n")
     return Placement(account, folders, _as_they_are(folders))
 
 

@@ -24,6 +24,7 @@ ADMIN = "postgres"
 WHEEL = "wheel/"  # below it the wheel's folders keep their names: they look for each other
 START_SECONDS = 120.0  # crash recovery of a large write-ahead log takes its time
 STOP_STEPS = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+STATUS_LINE = 7  # of postmaster.pid, counted from zero
 PORT = 5432  # of the socket's name only: nothing listens on the network
 SETTINGS = {
     "listen_addresses": "",
@@ -107,15 +108,21 @@ class EmbeddedPostgres:
         """A psycopg connection of the server's administrator, in autocommit."""
         import psycopg
 
-        return psycopg.connect(
-            host=str(self.placement.folders["sockets"]),
-            port=PORT,
-            user=ADMIN,
-            password=embedded.credentials()["database_admin_password"],
-            dbname=dbname,
-            autocommit=True,
-            connect_timeout=5,
-        )
+        try:
+            return psycopg.connect(
+                host=str(self.placement.folders["sockets"]),
+                port=PORT,
+                user=ADMIN,
+                password=embedded.credentials()["database_admin_password"],
+                dbname=dbname,
+                autocommit=True,
+                connect_timeout=5,
+            )
+        except psycopg.OperationalError as error:
+            raise ServiceError(
+                f"the embedded database refuses us ({error}); its passwords are in "
+                f"{paths.home() / 'secrets' / 'services.json'}"
+            ) from error
 
     def _initialise(self) -> None:
         version_file = self.data / "PG_VERSION"
@@ -186,22 +193,16 @@ class EmbeddedPostgres:
         return command
 
     def _wait_ready(self, deadline: float) -> bool:
-        """True when it takes connections; False when the process ended before."""
-        import psycopg
+        """True when it takes connections; False when the process ended before.
 
+        Read from the server's own lock file: asking it would fill its log with refusals.
+        """
         child = self._child
         while child is not None and child.poll() is None and time.monotonic() < deadline:
-            try:
-                self.connect("postgres").close()
-            except psycopg.OperationalError as error:
-                if "password authentication failed" in str(error):
-                    raise ServiceError(
-                        f"the database in {self.base} was made with other passwords than those in "
-                        f"{paths.home() / 'secrets' / 'services.json'}"
-                    ) from error
-                time.sleep(0.05)
-            else:
+            lines = process.read_lines(self.data / "postmaster.pid")
+            if lines[:1] == [str(child.pid)] and lines[STATUS_LINE:] == ["ready"]:
                 return True
+            time.sleep(0.03)
         return False
 
     def _prepare_database(self) -> None:

@@ -41,18 +41,21 @@ def rotate(path: Path) -> None:
 
 def tail(path: Path, lines: int = 15) -> str:
     """The last lines of a log, for an error message."""
+    return "\n".join(read_lines(path)[-lines:])
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a small file without surrounding blanks; none when it cannot be read."""
     try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        return [line.strip() for line in path.read_text(errors="replace").splitlines()]
     except OSError:
-        return ""
+        return []
 
 
 def read_pid(path: Path) -> int | None:
     """The process id on the first line of a file."""
-    try:
-        return int(path.read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
-        return None
+    first = "".join(read_lines(path)[:1])
+    return int(first) if first.isdigit() else None
 
 
 def works_in(pid: int, folder: Path) -> bool:

@@ -29,6 +29,7 @@ requirepass {password}
 dir {folder}
 pidfile {pidfile}
 daemonize no
+loglevel warning
 appendonly yes
 appendfsync everysec
 save ""
