@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from curation.exports.card import render_card
 from curation.exports.files import WRITERS, HashingFile, RowWriter
 from curation.exports.formats.common import Format
@@ -26,6 +28,7 @@ from curation.exports.manifest import (
     MANIFEST,
     FileEntry,
     build_manifest,
+    canonical_json,
     export_id,
     verify_export,
 )
@@ -63,6 +66,8 @@ def write_export(
     another number is an ExportError. ``expected_bytes`` is held against the free space before
     anything is written. Raises ExportError with a plain reason, leaving nothing visible.
     """
+    # Databases give the keys of a JSON object in their own order; the card shows them in one.
+    facts = orjson.loads(canonical_json(facts))
     if form.kind != facts["recipe"]["kind"]:
         raise ExportError(f"format {form.name} is for {form.kind}, the recipe is not")
     with _plain_errors(parent):

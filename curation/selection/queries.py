@@ -170,8 +170,8 @@ def _review(trace: Values, outcomes: dict[int, Values]) -> str:
 def _pass_rate(trace: Values, rates: list[Values], recipe: Recipe) -> float | None:
     """Pass rate for the recipe's model, else the trace's own.
 
-    Of several samplings the trace's own comes first, then the one with the most samples: rates
-    of different samplings are never averaged.
+    Of several gradings one by the recipe's policy comes first, then one of the trace's own
+    sampling, then the one with the most samples: different gradings are never averaged.
     """
     model = recipe.pass_rate_model or trace["model"]
     fitting = [r for r in rates if r["model"] == model and r["pass_rate"] is not None]
@@ -180,6 +180,7 @@ def _pass_rate(trace: Values, rates: list[Values], recipe: Recipe) -> float | No
     best = max(
         fitting,
         key=lambda r: (
+            r["policy"] == recipe.policy,
             r["sampling_hash"] == trace["sampling_hash"],
             r["correct"] + r["incorrect"],
             -r["id"],

@@ -24,7 +24,10 @@ def run_select(ctx: JobContext) -> None:
 
 
 def select_with(ctx: JobContext, stored: StoredRecipe) -> Selection:
-    """Select by a stored recipe and freeze the result; the counts go to the job."""
+    """Select by a stored recipe and freeze the result, read back as every later reader sees it.
+
+    The counts go to the job.
+    """
     recipe = recipe_of(stored)
     with Draft(recipe) as draft:
         _fill(ctx, draft, recipe)
@@ -34,7 +37,7 @@ def select_with(ctx: JobContext, stored: StoredRecipe) -> Selection:
             ctx.job.counts["excluded"] = dict(sorted(draft.excluded.items()))
             ctx.job.counts["selection"] = selection.pk
     ctx.log(f"{selection} {'frozen' if created else 'was there already'}: {selection.sha256}")
-    return selection
+    return Selection.objects.select_related("recipe").get(pk=selection.pk)
 
 
 def _fill(ctx: JobContext, draft: Draft, recipe: Recipe) -> None:
