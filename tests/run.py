@@ -1,0 +1,93 @@
+"""Runs the suites one after the other and prints what each took beside its budget.
+
+``python -m tests.run unit services e2e``; further pytest arguments after ``--``. Every suite runs
+even when one before it failed. A suite over its budget is shown, and fails where
+``WHITTLE_ENFORCE_BUDGET`` is set (a loaded machine proves nothing).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NO_TESTS = 5  # pytest's exit status when it found none
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tests chosen by marker, with a budget in seconds on two cores."""
+
+    name: str
+    markers: str
+    budget: int
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("unit", "not services and not e2e", 300),
+        Suite("services", "services and not e2e", 600),
+        Suite("e2e", "e2e", 600, arguments=("--timeout=300",)),
+        Suite(
+            "soak",
+            "slow or services",
+            7200,
+            environment={"WHITTLE_SOAK": "1"},
+            arguments=("--timeout=3600",),
+        ),
+    )
+}
+
+
+def run(suite: Suite, extra: list[str]) -> tuple[int, float]:
+    """Exit status of pytest and seconds."""
+    begun = time.monotonic()
+    status = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", suite.markers, *suite.arguments, *extra],
+        cwd=ROOT,
+        env={**os.environ, **suite.environment},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+    return status, time.monotonic() - begun
+
+
+def verdict(suite: Suite, status: int, seconds: float) -> str:
+    """One word on how a suite went."""
+    if status == NO_TESTS:
+        return "no tests"
+    if status != 0:
+        return "FAILED"
+    return "ok" if seconds <= suite.budget else "over budget"
+
+
+def main(arguments: list[str]) -> int:
+    """0 when every suite passed."""
+    names, _, extra = _split(arguments)
+    words = {}
+    for name in names:
+        print(f"== {name}", flush=True)
+        status, seconds = run(SUITES[name], extra)
+        words[name] = verdict(SUITES[name], status, seconds), seconds
+    for name, (word, seconds) in words.items():
+        print(f"{name:<10}{seconds:>8.1f} s of {SUITES[name].budget:>5} s   {word}")
+    bad = {"FAILED"} | ({"over budget"} if os.environ.get("WHITTLE_ENFORCE_BUDGET") else set())
+    return int(any(word in bad for word, _ in words.values()))
+
+
+def _split(arguments: list[str]) -> tuple[list[str], str, list[str]]:
+    if "--" in arguments:
+        at = arguments.index("--")
+        return arguments[:at], "--", arguments[at + 1 :]
+    return arguments, "", []
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
