@@ -1,0 +1,1 @@
+"""Readers and adapters: files of any of the known shapes become neutral records. Pure."""

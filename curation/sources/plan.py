@@ -1,0 +1,148 @@
+"""From a path to rows and records: which files, which adapter, which mapping.
+
+The one entry for an import; everything here is pure, and reads in bounded memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from curation.sources.adapters import ADAPTERS, Adapter, Sample, best, generic
+from curation.sources.detection import detect
+from curation.sources.limits import Limits
+from curation.sources.mapping import Mapping
+from curation.sources.readers import InputFile, data_files, fingerprint, read_file, safe_name
+from curation.sources.records import BadRow, ProblemRecord, ReadRow, Reject, Row, reject
+from curation.sources.strictjson import check_text, parse
+
+SAMPLE_ROWS = 16
+# Rows looked at for the sample, so that a file of bad rows is not read twice.
+_SAMPLE_READ = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A row and the problems in it."""
+
+    row: ReadRow
+    problems: list[ProblemRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input with the adapter that reads it; ``mapping`` is set for the generic one."""
+
+    file: InputFile
+    adapter: Adapter
+    mapping: Mapping | None
+    convert: Callable[[ReadRow, str], list[ProblemRecord]]
+    limits: Limits
+
+    def rows(self) -> Iterator[Converted | Reject]:
+        """Each row converted, or its reject; nothing is left out."""
+        for item in _read(self.file, self.adapter, self.limits):
+            yield item if isinstance(item, Reject) else self._converted(item)
+
+    def describe(self) -> Row:
+        """Adapter and mapping as JSON, to be shown and kept."""
+        shown = {"adapter": self.adapter.name, "about": self.adapter.about}
+        return shown | ({"mapping": self.mapping.as_json()} if self.mapping else {})
+
+    def _converted(self, row: ReadRow) -> Converted | Reject:
+        try:
+            problems = self.convert(row, self.file.name)
+            if not problems:
+                raise BadRow("no_problem", "the row holds no problem")
+            return Converted(row, problems)
+        except BadRow as why:
+            return reject(self.file.name, row.line, row.byte_offset, why, row.raw)
+
+
+def files(path: Path, adapter: str | None = None) -> list[InputFile]:
+    """The inputs under a path, sorted, each with its hash. A missing path raises OSError."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    claimed = _claimed(path, adapter)
+    if claimed:
+        return [_folder(folder, path) for folder in claimed]
+    return [fingerprint(file, path) for file in data_files(path)]
+
+
+def open_input(
+    file: InputFile,
+    *,
+    adapter: str | None = None,
+    mapping: Mapping | None = None,
+    limits: Limits | None = None,
+) -> Input:
+    """An input with its adapter: the given one, the one for the mapping, or the surest."""
+    limits = limits or Limits()
+    if mapping is not None:
+        return _generic(file, mapping, limits)
+    sample = Sample(file.name, _sample(file, limits))
+    chosen = ADAPTERS[adapter] if adapter else best(sample)
+    if chosen is generic.ADAPTER:
+        return _generic(file, detect(sample.rows), limits)
+    return Input(file, chosen, None, chosen.convert, limits)
+
+
+def _generic(file: InputFile, mapping: Mapping, limits: Limits) -> Input:
+    return Input(file, generic.ADAPTER, mapping, generic.with_mapping(mapping), limits)
+
+
+def _claimed(path: Path, adapter: str | None) -> list[Path]:
+    """Folders that are one row each, for the given adapter or the first that claims any."""
+    candidates = [ADAPTERS[adapter]] if adapter else list(ADAPTERS.values())
+    for candidate in candidates:
+        folders = candidate.claim(path) if candidate.claim and path.is_dir() else []
+        if folders:
+            return folders
+    return []
+
+
+def _folder(folder: Path, root: Path) -> InputFile:
+    """A claimed folder; its hash is of the names and hashes of its files."""
+    digest, size = hashlib.sha256(), 0
+    for file in sorted(folder.glob("*.json")):
+        part = fingerprint(file, folder)
+        digest.update(f"{part.name} {part.sha256}\n".encode())
+        size += part.bytes
+    return InputFile(folder, safe_name(folder, root), digest.hexdigest(), size, 1)
+
+
+def _sample(file: InputFile, limits: Limits) -> list[Row]:
+    if file.path.is_dir():
+        return [{"problem": {}, "base_solution": {}}]
+    read = islice(read_file(file.path, file.name, limits), _SAMPLE_READ)
+    rows = (item.data for item in read if isinstance(item, ReadRow))
+    return list(islice(rows, SAMPLE_ROWS))
+
+
+def _read(file: InputFile, adapter: Adapter, limits: Limits) -> Iterator[ReadRow | Reject]:
+    if file.path.is_dir():
+        yield _read_folder(file, adapter, limits)
+    else:
+        yield from read_file(file.path, file.name, limits)
+
+
+def _read_folder(file: InputFile, adapter: Adapter, limits: Limits) -> ReadRow | Reject:
+    """A claimed folder as one row: the parts' contents under their names."""
+    data: Row = {}
+    for part in adapter.parts:
+        path = file.path / part
+        if not path.is_file():
+            continue
+        with open(path, "rb") as stream:
+            raw = stream.read(limits.document_bytes + 1)
+        try:
+            if len(raw) > limits.document_bytes:
+                raise BadRow("document_too_large", f"{part} is over {limits.document_bytes} bytes")
+            data[path.stem] = parse(raw, limits.depth)
+            check_text(part)
+        except BadRow as why:
+            return reject(file.name, 1, 0, BadRow(why.reason, f"{part}: {why.detail}"), raw)
+    return ReadRow(1, 0, data, file.name.encode("utf-8", "replace"))
