@@ -56,17 +56,27 @@ def _next_version(project: Project, recipe: Recipe, sha256: str) -> StoredRecipe
     )
 
 
+def store_spec(project: Project, name: str, spec: dict[str, Any]) -> StoredRecipe:
+    """The stored version of the recipe that ``spec`` spells out under ``name``.
+
+    A new version is made when none says the same. Raises JobError ``bad_recipe``.
+    """
+    try:
+        return store_recipe(project, recipe_from_dict({**spec, "name": name}))
+    except RecipeError as error:
+        raise JobError("bad_recipe", str(error)) from error
+
+
 def find_recipe(project: Project, given: Any) -> StoredRecipe:
     """The stored recipe for a name, ``name@version`` or a whole specification.
 
     A name means the newest stored version, else the preset of that name, which is stored. Raises
     JobError ``unknown_recipe`` or ``bad_recipe``.
     """
-    try:
-        if isinstance(given, dict):
-            return store_recipe(project, recipe_from_dict(given))
-    except RecipeError as error:
-        raise JobError("bad_recipe", str(error)) from error
+    if isinstance(given, dict):
+        if not isinstance(given.get("name"), str):
+            raise JobError("bad_recipe", "name: missing")
+        return store_spec(project, given["name"], given)
     name, _, version = str(given).partition("@")
     stored = StoredRecipe.objects.filter(project=project, name=name).order_by("-version")
     if version:
