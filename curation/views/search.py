@@ -1,0 +1,43 @@
+"""Search over problems: by words, and by meaning where embeddings exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from curation.models import Problem
+
+
+def by_words(rows: QuerySet[Problem], words: str) -> QuerySet[Problem]:
+    """Problems whose text holds every one of the words."""
+    for word in words.split()[:12]:
+        rows = rows.filter(text__icontains=word)
+    return rows
+
+
+def embed(text: str) -> Any | None:
+    """The vector of a query, or None where no embedding model is installed."""
+    try:
+        from curation import search
+    except ImportError:
+        return None
+    return search.embed_query(text)
+
+
+def by_meaning(rows: QuerySet[Problem], words: str, limit: int) -> tuple[list[Problem], str]:
+    """The nearest problems, and a note when there is nothing to compare with."""
+    from pgvector.django import CosineDistance
+
+    if not rows.filter(embedding__isnull=False).exists():
+        return list(by_words(rows, words)[:limit]), (
+            "Nothing here is embedded yet, so this searched by words. Start the job “embed”."
+        )
+    vector = embed(words)
+    if vector is None:
+        note = "No embedding model is installed, so this searched by words."
+        return list(by_words(rows, words)[:limit]), note
+    near = rows.filter(embedding__isnull=False).annotate(
+        distance=CosineDistance("embedding", vector)
+    )
+    return list(near.order_by("distance", "pk")[:limit]), ""
