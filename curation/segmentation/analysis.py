@@ -45,7 +45,7 @@ def analyse(text: str, reference: str | None = None, equal: Equal | None = None)
     found = find_tags(text)
     leaves = _classified(text, split_leaves(text, found.tags), found.split)
     mentions = find_answers(text, leaves, reference, equal)
-    obtained = _obtained(mentions, reference, equal)
+    obtained = _obtained(text, leaves, mentions, reference, equal)
     placed = attempts.place(leaves, found.split, obtained, mentions)
     return _complete(text, found.split, placed, mentions, reference)
 
@@ -82,7 +82,7 @@ def _complete(
         split=split,
         segments=tuple(segments),
         answers=tuple(mentions),
-        first_correct=first_correct(mentions, reference) if reference else None,
+        first_correct=first_correct(text, segments, mentions, reference) if reference else None,
         repeats=find_repeats(text, segments, ids),
         loop=find_loop(text, segments, ids, end),
     )
@@ -114,7 +114,11 @@ def _classified(text: str, leaves: list[Leaf], split: ReasoningSplit) -> list[Se
 
 
 def _obtained(
-    mentions: Sequence[AnswerMention], reference: str | None, equal: Equal | None
+    text: str,
+    leaves: Sequence[Segment],
+    mentions: Sequence[AnswerMention],
+    reference: str | None,
+    equal: Equal | None,
 ) -> AnswerMention | None:
     """The answer at which exploring ends.
 
@@ -122,11 +126,11 @@ def _obtained(
     answer does not end the exploration); else the first statement of what the trace itself ends
     with; else the first firm statement.
     """
-    if reference and (found := first_correct(mentions, reference)):
+    if reference and (found := first_correct(text, leaves, mentions, reference)):
         return found
     value = final_value(mentions)
     if value is None:
         return None
     own = with_matches(mentions, value, equal)
     firm = (m for m in mentions if m.strength not in (CONCLUDED, HEDGED))
-    return first_correct(own, value) or next(firm, None)
+    return first_correct(text, leaves, own, value) or next(firm, None)

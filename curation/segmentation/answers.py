@@ -9,15 +9,22 @@ when it is distinctive or is taken up again soon.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from curation.segmentation.kinds import CHANGE, FINAL_ANSWER, SELF_CHECKING, TAG, UNCERTAINTY
 from curation.segmentation.types import AnswerMention, Equal, Segment
 from curation.segmentation.values import boxed_at, last_value, plain_equal, right_side, value_after
 
 BOXED, STATED, CONCLUDED, HEDGED = "boxed", "stated", "concluded", "hedged"
 # A concluded value of few digits must be said again within this many leaves to count.
 CONFIRM_WITHIN = 8
+# Of the statements of one leaf the last few are read, the last one first.
+_LAST_STATEMENTS = 3
+# A hedge is looked for this far around a statement.
+_HEDGE_REACH = 80
+_STOP_MARK = re.compile(r"[.?!\n]")
 _STATED = re.compile(
     r"\banswer\b(?:[^\n.?!=]{0,60}?)(?:\b(?:is|be|are)\b|=|:)|^\s{0,8}####|\*\*answer:?\*\*:?"
     r"|答案(?:是|为|：|:)",
@@ -28,6 +35,58 @@ _IS_THE_ANSWER = re.compile(
     r"(?:correct |final |right |required )?answer\b",
     re.IGNORECASE,
 )
+# What is asked for is said in the first leaves, in a sentence with one of these words.
+_QUESTION_LEAVES = 8
+_ASKS = re.compile(
+    r"\bfind\b|\bhow many\b|\bhow much\b|\bwhat\b|\bdetermine\b|\bask(?:s|ing)\b", re.I
+)
+_WORD = re.compile(r"[a-z]{4,20}?(?=s?\b)")
+_EMPTY_WORDS = frozenset(
+    [
+        "this",
+        "that",
+        "have",
+        "with",
+        "find",
+        "need",
+        "many",
+        "much",
+        "what",
+        "problem",
+        "when",
+        "will",
+        "they",
+        "them",
+        "then",
+        "thu",
+        "here",
+        "there",
+        "where",
+        "which",
+        "from",
+        "into",
+        "figure",
+        "determine",
+        "question",
+        "asks",
+        "asking",
+        "therefore",
+        "hence",
+        "value",
+        "given",
+        "number",
+        "answer",
+        "text",
+        "frac",
+        "sqrt",
+        "each",
+        "some",
+        "like",
+        "just",
+        "know",
+    ]
+)
+_LOOKING_BACK = (SELF_CHECKING, UNCERTAINTY, CHANGE, FINAL_ANSWER, TAG)
 _HEDGE = re.compile(
     r"\bif\b|\bsuppose|\bmaybe\b|\bperhaps\b|\bmight\b|\bcould\b|\bunless\b|\bwould\b|\bguess\b"
     r"|\bassum|\bnot\b|n't\b|\bpossibl|\bwhether\b|\?\s*$",
@@ -37,10 +96,10 @@ _CONCLUDES = re.compile(
     r"^[\s>*_#\-\d.)]{0,12}(?:(?:okay|ok|yes|and|but|wait|right|alright),?\s{1,2})?"
     r"(?:so\b|therefore\b|thus\b|hence\b|consequently\b|which (?:gives|means|is)\b|this gives\b"
     r"|that gives\b|that means\b|this means\b|in total\b|the (?:total|sum|result|value|number)\b"
-    r"|finally\b|altogether\b|then,? the\b|we (?:get|have|find)\b|所以|因此)",
+    r"|finally\b|altogether\b|(?:then|now),? the\b|we (?:get|have|find)\b|所以|因此)",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n")
+_SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n|[,;] (?=(?:so|therefore|thus|hence)\b)")
 
 
 def find_answers(
@@ -56,26 +115,45 @@ def find_answers(
     """
     compare = _comparer(reference, equal)
     mentions: list[AnswerMention] = []
+    known: dict[str, tuple[int, int, str, str] | None] = {}
     for index, segment in enumerate(segments):
-        if segment.kind == "tag":
+        if segment.kind == TAG:
             continue
-        found = _in_leaf(text[segment.start : segment.end])
-        if found:
+        leaf = text[segment.start : segment.end]
+        if leaf not in known:
+            known[leaf] = _in_leaf(leaf)
+        if found := known[leaf]:
             low, high, value, strength = found
             start, end = segment.start + low, segment.start + high
             mentions.append(AnswerMention(start, end, value, strength, index, compare(value)))
     return mentions
 
 
-def first_correct(mentions: Sequence[AnswerMention], reference: str) -> AnswerMention | None:
+def first_correct(
+    text: str,
+    segments: Sequence[Segment],
+    mentions: Sequence[AnswerMention],
+    reference: str,
+) -> AnswerMention | None:
     """The first place where the reference answer is really stated, or None."""
     right = [mention for mention in mentions if mention.matches and mention.strength != HEDGED]
+    if not right:
+        return None
+    certain = _is_distinctive(reference)
+    asked = frozenset() if certain else asked_words(text, segments)
     for mention in right:
-        if mention.strength != CONCLUDED or _is_distinctive(reference):
+        if certain or mention.strength != CONCLUDED or _is_confirmed(mention, mentions):
             return mention
-        if _is_confirmed(mention, mentions):
+        if _answers_question(text, segments, mention, asked):
             return mention
     return None
+
+
+def asked_words(text: str, segments: Sequence[Segment]) -> frozenset[str]:
+    """Words of the leaves near the start that say what is asked for."""
+    opening = [segment for segment in segments if segment.kind != TAG][:_QUESTION_LEAVES]
+    asking = (text[segment.start : segment.end] for segment in opening)
+    return _words(" ".join(leaf for leaf in asking if _ASKS.search(leaf)))
 
 
 def final_value(mentions: Sequence[AnswerMention]) -> str | None:
@@ -133,12 +211,11 @@ def _stated(leaf: str) -> tuple[int, int, str, str] | None:
     lowered = leaf.lower()
     if "answer" not in lowered and "####" not in leaf and "答案" not in leaf:
         return None
-    best = None
-    for match in _STATED.finditer(leaf):
+    for match in reversed(deque(_STATED.finditer(leaf), maxlen=_LAST_STATEMENTS)):
         if found := value_after(leaf, match.end(), len(leaf)):
             strength = HEDGED if _is_hedged(leaf, match.start(), found[1]) else STATED
-            best = (match.start(), found[1], found[0], strength)
-    return best or _is_the_answer(leaf)
+            return match.start(), found[1], found[0], strength
+    return _is_the_answer(leaf)
 
 
 def _is_the_answer(leaf: str) -> tuple[int, int, str, str] | None:
@@ -153,10 +230,10 @@ def _is_the_answer(leaf: str) -> tuple[int, int, str, str] | None:
 
 def _is_hedged(leaf: str, start: int, end: int) -> bool:
     """The sentence around a statement takes it back: a condition, a guess, a question."""
-    low = max(0, start - 80)
+    low = max(0, start - _HEDGE_REACH)
     begin = max((m.end() for m in _SENTENCE_END.finditer(leaf, low, start)), default=low)
-    stop = re.compile(r"[.?!\n]|$").search(leaf, end)
-    return _HEDGE.search(leaf[begin : stop.end() if stop else end]) is not None
+    stop = _STOP_MARK.search(leaf, end, end + _HEDGE_REACH)
+    return _HEDGE.search(leaf, begin, stop.end() if stop else end + _HEDGE_REACH) is not None
 
 
 def _concluded(leaf: str) -> tuple[int, int, str, str] | None:
@@ -184,6 +261,26 @@ def _last_formula(sentence: str) -> tuple[str, int, int] | None:
             inner = bare[start + len(left) : len(bare) - len(right)] if start >= 0 else ""
             return (right_side(inner), start, len(bare)) if inner.strip() else None
     return None
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text[:2000].lower())) - _EMPTY_WORDS
+
+
+def _answers_question(
+    text: str, segments: Sequence[Segment], mention: AnswerMention, asked: frozenset[str]
+) -> bool:
+    """The sentence speaks of what is asked, and what comes next looks back at it.
+
+    A conclusion in the words of the question that is then checked, doubted or followed by another
+    approach is an answer; a step on the way is followed by the next step.
+    """
+    leaf = segments[mention.leaf]
+    low, high = max(leaf.start, mention.start - 160), min(leaf.end, mention.end + 160)
+    if len(_words(text[low:high]) & asked) < 2:
+        return False
+    following = segments[mention.leaf + 1 : mention.leaf + 4]
+    return any(segment.kind in _LOOKING_BACK for segment in following)
 
 
 def _is_distinctive(reference: str) -> bool:

@@ -161,7 +161,7 @@ def _merge_short(text: str, start: int, ends: list[int]) -> list[int]:
     low = start
     for index, end in enumerate(ends):
         last = index == len(ends) - 1
-        short = len(text[low : min(end, low + 200)].strip()) < SHORT_SENTENCE
+        short = end - low < 4 * SHORT_SENTENCE and len(text[low:end].strip()) < SHORT_SENTENCE
         if short and not last and not _TURN.match(text, end):
             continue
         if short and last and kept and end - (kept[-2] if len(kept) > 1 else start) <= LEAF_LIMIT:

@@ -26,11 +26,15 @@ def normalised(leaf: str) -> str:
 
 def leaf_ids(text: str, segments: Sequence[Segment]) -> list[int]:
     """For each leaf the index of the first leaf that reads the same (its own when it is new)."""
+    exact: dict[str, int] = {}
     seen: dict[str, int] = {}
-    return [
-        seen.setdefault(normalised(text[segment.start : segment.end]), index)
-        for index, segment in enumerate(segments)
-    ]
+    ids: list[int] = []
+    for index, segment in enumerate(segments):
+        leaf = text[segment.start : segment.end]
+        if leaf not in exact:
+            exact[leaf] = seen.setdefault(normalised(leaf), index)
+        ids.append(exact[leaf])
+    return ids
 
 
 def find_repeats(text: str, segments: Sequence[Segment], ids: Sequence[int]) -> dict[int, int]:
