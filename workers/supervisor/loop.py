@@ -21,6 +21,7 @@ from workers.services.errors import ServiceError
 from workers.supervisor import leftovers, parts, watchdog
 from workers.supervisor.child import MARK, Child, exit_words
 from workers.supervisor.output import Follower, Lines, Log
+from workers.supervisor.prepare import WITHOUT_BOOTSTRAP
 
 TICK = 0.2  # seconds between two looks at everything
 SERVER_TICK = 1.0  # between two looks at the database and Redis
@@ -148,6 +149,8 @@ class Supervisor:
         if status is None:
             child.ask_to_stop()
             child.finish()
+        elif status == WITHOUT_BOOTSTRAP:
+            self.say("the owner's login or the demo could not be made (see above); going on")
         elif status != 0:
             raise ServiceError(f"preparing the database {exit_words(status)}: see above")
 
@@ -266,6 +269,8 @@ class Supervisor:
                 if self.stop_requests > max(requests, 1):
                     break
                 self.pump(0.05)
+            if _lives(child):
+                self.say(f"{child.part.name} did not stop in time; killing it")
             child.finish()
 
 

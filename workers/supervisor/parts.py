@@ -13,6 +13,8 @@ from curation import embedded, paths
 from workers.services.ensure import verifier_command, verifier_environment
 
 WEB_HOST = "127.0.0.1"
+# Celery's, seven lines long, at each start by root; docs/operations.md says it once.
+ROOT_WARNING = "You're running the worker"
 
 
 @dataclass(frozen=True)
@@ -97,19 +99,20 @@ def worker(queue: str, processes: int) -> Part:
     """Background work of one kind; long waits for a model do not hold up the rest."""
     count = number(f"WHITTLE_WORKERS_{queue.upper()}", processes)
     command = (
-        *(sys.executable, "-m", "celery", "-A", "workers.apps", "worker"),
+        *(sys.executable, "-W", f"ignore:{ROOT_WARNING}"),
+        *("-m", "celery", "-q", "-A", "workers.apps", "worker"),
         *("--queues", queue, "--concurrency", str(count), "--hostname", f"{queue}@%h"),
         *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
     )
-    # SIGTERM then stops as SIGQUIT does: a running job gets a few seconds, not all it needs.
-    told = environment() | {"REMAP_SIGTERM": "SIGQUIT"}
-    return Part(f"worker-{queue}", command, told, grace=15.0, late=True)
+    # An idle worker ends at once. One with a job gets the grace to end it; a job that needs longer
+    # keeps what it has stored, and goes on when its lease has run out.
+    return Part(f"worker-{queue}", command, environment(), grace=10.0, late=True)
 
 
 def beat() -> Part:
     """The clock: sweeps leases, sends the outbox, fires schedules."""
     command = (
-        *(sys.executable, "-m", "celery", "-A", "workers.apps", "beat"),
+        *(sys.executable, "-m", "celery", "-q", "-A", "workers.apps", "beat"),
         *("--loglevel", "INFO", "--pidfile", ""),
     )
     return Part("beat", command, environment(), late=True)
