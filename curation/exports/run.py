@@ -25,13 +25,13 @@ def run_export(ctx: JobContext) -> None:
     """Params: ``selection`` (id), or ``recipe``, or ``selection_or_recipe``; ``format``, ``out``.
 
     A recipe is selected by first. ``out`` is the folder in which the export's own folder is made
-    (default EXPORT_ROOT). Counts: ``rows``, ``files``, ``bytes``, ``export`` (id), ``selection``.
-    The same selection in the same format gives the same id; one that is there whole is left
-    alone.
+    (default EXPORT_ROOT, one folder a project). Counts: ``rows``, ``files``, ``bytes``,
+    ``export`` (id), ``selection``. The same selection in the same format gives the same id; one
+    that is there whole is left alone.
     """
     selection = _selection(ctx)
     form = _format(ctx, selection)
-    parent = Path(ctx.params.get("out") or settings.EXPORT_ROOT).expanduser().absolute()
+    parent = Path(ctx.params.get("out") or settings.EXPORT_ROOT / ctx.project.slug).absolute()
     ctx.restart_counts()
     ctx.set_total(selection.selected)
     sweep_exports(parent)
@@ -53,9 +53,13 @@ def run_export(ctx: JobContext) -> None:
 
 
 def sweep_exports(parent: Path | None = None, max_age_s: float = 3600) -> list[Path]:
-    """Remove what killed exporters left hidden in ``parent`` (default EXPORT_ROOT)."""
-    parent = settings.EXPORT_ROOT if parent is None else parent
-    return writers.sweep(parent, max_age_s) if parent.is_dir() else []
+    """Remove what killed exporters left hidden in ``parent``; returns what was removed.
+
+    Without ``parent``: in EXPORT_ROOT and in each project's folder below it.
+    """
+    root = settings.EXPORT_ROOT
+    parents = [root, *root.glob("[!.]*")] if parent is None else [parent]
+    return [gone for p in parents if p.is_dir() for gone in writers.sweep(p, max_age_s)]
 
 
 def facts_of(selection: Selection) -> dict[str, Any]:

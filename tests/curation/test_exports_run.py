@@ -31,7 +31,7 @@ RunJob = Callable[..., Any]
 @pytest.fixture
 def out(tmp_path: Path, settings: Any) -> Path:
     settings.EXPORT_ROOT = tmp_path / "exports"
-    return tmp_path / "exports"
+    return tmp_path / "exports" / "demo"
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ django.setup()
 from django.conf import settings
 from pathlib import Path
 settings.DATABASES["default"]["NAME"] = {database!r}
-settings.EXPORT_ROOT = Path({out!r})
+settings.EXPORT_ROOT = Path({out!r}).parent
 from curation import jobs
 from curation.exports import rows, run
 from curation.models import Job
