@@ -43,7 +43,10 @@ SHORT_WORDS = 4
 MAX_ANSWER = 2_000
 MAX_JOINED = 8
 
-_BOX_TOKEN = re.compile(r"\\+(?:boxed|fbox)(?![A-Za-z])\s*\{?|\\.|[{}]", re.DOTALL)
+_BOX_TOKEN = re.compile(
+    r"\\(?:boxed|fbox)(?![A-Za-z])\s*\{?"
+    r"|\\\\(?!(?:boxed|fbox)(?![A-Za-z]))|\\[{}]|[{}]"  # a line break, an escaped brace, a brace
+)
 _BARE_BOX = re.compile(r"\s*([-+]?\d[\d.,/]*|[A-Za-z])")
 _BOX_JOIN = re.compile(r"[\s$,;\\()\[\]]*(?:and|or|und|et|y|和|或|、)?[\s$,;\\()\[\]]*")
 _LINE = re.compile(r"[^\n]{0,2000}")
@@ -155,9 +158,9 @@ def _boxes(text: str, start: int, end: int) -> list[tuple[int, int]]:
             opened = stack.pop() if stack else -1
             if opened >= 0 and _unbox(text[opened : min(token.start(), opened + MAX_ANSWER)]):
                 found.append((opened, token.start()))
-        elif len(mark) > 2 and mark.endswith("{"):
+        elif "box" in mark and mark.endswith("{"):
             stack.append(token.end())
-        elif len(mark) > 2:
+        elif "box" in mark:
             found += _bare_box(text, token.end(), end)
     return [box for box in found if box[1] - box[0] <= MAX_ANSWER]
 
@@ -173,13 +176,13 @@ def _joined(text: str, earlier: tuple[int, int], later: tuple[int, int]) -> bool
     between = text[earlier[1] + 1 : later[0]]
     if len(between) > 40:
         return False
-    between = re.sub(r"\\+(?:boxed|fbox)\s*\{?$", "", between)
+    between = re.sub(r"\\{1,2}(?:boxed|fbox)\s*\{?$", "", between)
     return bool(between.strip(" \t\n$\\()[]{}")) and _BOX_JOIN.fullmatch(between) is not None
 
 
 def _unbox(content: str) -> str:
     r"""Content of a box without inner boxes: ``\boxed{\boxed{5}}`` holds 5."""
-    inner = re.sub(r"\\+(?:boxed|fbox)\s*", "", content) if "box" in content else content
+    inner = re.sub(r"\\{1,2}(?:boxed|fbox)\s*", "", content) if "box" in content else content
     inner = inner.strip()
     if inner != content.strip() and inner.startswith("{") and inner.endswith("}"):
         inner = inner[1:-1]
@@ -228,7 +231,7 @@ def _lone_line(text: str, start: int, end: int) -> Extraction | None:
     stripped = body.strip()
     if not stripped or "\n" in stripped or len(stripped) > SHORT_LINE or end - start > 2000:
         return None
-    if len(stripped.split()) > SHORT_WORDS:
+    if len(stripped.split()) > SHORT_WORDS or "boxed{" in stripped:
         return None
     offset = start + len(body) - len(body.lstrip())
     return Extraction(stripped, offset, offset + len(stripped), "whole")

@@ -28,7 +28,7 @@ _SYMBOL_TABLE = str.maketrans(_SYMBOLS)
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"\\+(?=[a-zA-Z])", r"\\"),
+        (r"\\{2,8}(?=[a-zA-Z])", r"\\"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:left|right|bigg?|Bigg?|bigl|bigr|displaystyle|textstyle|limits|rm|bf)(?![a-zA-Z])", ""),
         (r"\\(?:[!,;:> ]|quad|qquad|thinspace|hspace\{[^{}]*\})", " "),
@@ -43,6 +43,8 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<=\d)\{,\}(?=\d)", ","),
         (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])|\\circ(?![a-zA-Z])", " degrees"),
         (r"\\%", "%"),
+        (r"\^ ?\{(\w)\}", r"^\1"),
+        (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
         (r"\\(?:boxed|fbox)(?![a-zA-Z])", ""),
     )
 )
@@ -67,7 +69,7 @@ def normalise(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = _TEXT_GROUP.sub(lambda m: f"{TEXT_OPEN}{m.group(1)}{TEXT_CLOSE}", text)
     text = _complete_arguments(text)
-    text = _CURRENCY.sub("", text).replace("**", " ") if "**" in text else _CURRENCY.sub("", text)
+    text = _CURRENCY.sub("", text).replace("**", " ")
     return re.sub(r"\s+", " ", text).strip().rstrip(".;,").strip()
 
 

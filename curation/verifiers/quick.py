@@ -46,7 +46,8 @@ def _quick_equal(a: str, b: str) -> bool | None:
 
 
 def _squeezed(text: str) -> str:
-    return re.sub(rf"[\s{TEXT_OPEN}{TEXT_CLOSE}]", "", text)
+    """Without the spaces that mean nothing: not those between two letters or digits."""
+    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", re.sub(f"[{TEXT_OPEN}{TEXT_CLOSE}]", " ", text))
 
 
 def _compare_bases(a: str, b: str) -> bool | None:
