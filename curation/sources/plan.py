@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from curation.sources.adapters import ADAPTERS, Adapter, Sample, best, generic
+from curation.sources.checks import check_records
 from curation.sources.detection import detect
 from curation.sources.limits import Limits
 from curation.sources.mapping import Mapping
@@ -55,8 +56,7 @@ class Input:
     def _converted(self, row: ReadRow) -> Converted | Reject:
         try:
             problems = self.convert(row, self.file.name)
-            if not problems:
-                raise BadRow("no_problem", "the row holds no problem")
+            check_records(problems)
             return Converted(row, problems)
         except BadRow as why:
             return reject(self.file.name, row.line, row.byte_offset, why, row.raw)

@@ -69,11 +69,23 @@ def data_files(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
+    return [file for file in _walk(path) if _is_data(file)]
+
+
+def other_files(path: Path) -> list[Path]:
+    """Files under a folder that ``data_files`` passes over."""
+    return [] if path.is_file() else [file for file in _walk(path) if not _is_data(file)]
+
+
+def _is_data(file: Path) -> bool:
+    return not file.name.startswith(".") and not file.is_symlink() and bool(ending(file))
+
+
+def _walk(path: Path) -> list[Path]:
     found: list[Path] = []
     for folder, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = (Path(folder, name) for name in files if not name.startswith("."))
-        found += [file for file in inside if not file.is_symlink() and ending(file)]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in files]
     return sorted(found)
 
 
