@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 Split = Literal["train", "held-back"]
@@ -33,6 +33,8 @@ PHRASINGS = (
     "How much is {}?",
 )
 NAMES = ("Mia", "Tom", "Ana", "Ben", "Lea", "Sam", "Eva", "Max")
+GAINS = ("gets {} more", "buys {} more")
+LOSSES = ("gives away {}", "loses {}")
 THINGS = ("apples", "books", "cards", "coins", "marbles", "pens", "shells", "stamps")
 
 
@@ -70,7 +72,7 @@ class Problem:
             "problem": self.text,
             "answer": str(self.answer),
             "split": split,
-            **{key: value for key, value in asdict(self).items() if key == "terms"},
+            "terms": list(self.terms),
         }
 
 
@@ -115,7 +117,7 @@ def make_problem(rng: random.Random, split: Split = "train") -> Problem:
 
 def make_problems(n: int, seed: int, split: Split = "train") -> Iterator[Problem]:
     """``n`` different problems; the same seed gives the same problems in the same order."""
-    rng = random.Random(f"{split} {seed}")
+    rng = random.Random(f"{split} {seed}")  # noqa: S311 reproducible, no secret
     seen: set[str] = set()
     while len(seen) < n:
         problem = make_problem(rng, split)
@@ -132,5 +134,5 @@ def _story(rng: random.Random, terms: tuple[int, ...]) -> str:
 
 
 def _move(rng: random.Random, name: str, term: int) -> str:
-    verb = rng.choice(("gets {} more", "buys {} more") if term > 0 else ("gives away {}", "loses {}"))
+    verb = rng.choice(GAINS if term > 0 else LOSSES)
     return f"{name} {verb.format(abs(term))}."

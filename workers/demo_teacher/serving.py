@@ -80,7 +80,7 @@ def _generation_state() -> Any:
 
 
 def build_app(name: str) -> tuple[Any, Any]:
-    """(ASGI app, generation state) for the model in the folder ``name`` of the working directory."""
+    """(ASGI app, generation state) of the model in the folder ``name`` of the current one."""
     from transformers.cli.serving.chat_completion import ChatCompletionHandler
     from transformers.cli.serving.completion import CompletionHandler
     from transformers.cli.serving.model_manager import ModelManager
@@ -140,7 +140,7 @@ def serve(model: Path, port: int, *, host: str, name: str, port_file: Path | Non
 def _announce(address: str, name: str, port_file: Path | None) -> None:
     """Ask for one token, which starts the batching; then say that the server is ready."""
     body = {"model": name, "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 our own address
         f"{address}/v1/chat/completions",
         data=json.dumps({**body, "max_tokens": 1}).encode(),
         headers={"Content-Type": "application/json"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class Plan:
     muon_rate: float = 0.02
     warmup: int = 40
     weak_at: float = 0.4
-    habits: Habits = Habits()
+    habits: Habits = field(default_factory=Habits)
 
 
 def build_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -73,9 +73,7 @@ def make_pair(rng: random.Random, habits: Habits, max_terms: int = 4) -> tuple[P
     return problem, write_trace(rng, problem, habits)
 
 
-def example_ids(
-    tokenizer: PreTrainedTokenizerFast, problem: Problem, response: str
-) -> Row:
+def example_ids(tokenizer: PreTrainedTokenizerFast, problem: Problem, response: str) -> Row:
     """(token ids of the whole chat, length of the prompt)."""
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": problem.text}], add_generation_prompt=True, tokenize=False
@@ -91,22 +89,21 @@ def batches(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[fl
     The first ``warm_examples`` are short sums without second thoughts: copying and single columns
     are learnt there at a fraction of the cost.
     """
-    rng = random.Random(f"demo teacher {plan.seed}")
+    rng = random.Random(f"demo teacher {plan.seed}")  # noqa: S311 reproducible
     plain = Habits(check=0.0, alternative=0.0, closing=0.2)
     for done in range(0, plan.examples, POOL):
         warm = done < plan.warm_examples
         habits, terms = (plain, 2) if warm else (plan.habits, 4)
         pairs = (make_pair(rng, habits, terms) for _ in range(POOL))
-        pool = sorted((example_ids(tokenizer, *pair) for pair in pairs), key=lambda row: len(row[0]))
+        rows = (example_ids(tokenizer, *pair) for pair in pairs)
+        pool = sorted(rows, key=lambda row: len(row[0]))
         groups = list(_grouped(pool, plan.batch_tokens))
         rng.shuffle(groups)
         for at, group in enumerate(groups):
             yield (done + POOL * at / len(groups)) / plan.examples, group
 
 
-def _grouped(
-    pool: list[Row], batch_tokens: int
-) -> Iterator[list[Row]]:
+def _grouped(pool: list[Row], batch_tokens: int) -> Iterator[list[Row]]:
     group: list[Row] = []
     for row in pool:
         if group and (len(group) + 1) * len(row[0]) > batch_tokens:
@@ -117,9 +114,7 @@ def _grouped(
         yield group
 
 
-def collate(
-    rows: list[Row], pad: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def collate(rows: list[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(ids, labels), both [rows, longest]; prompts and padding have no label."""
     import torch
 
@@ -207,7 +202,7 @@ def _step(
 
 
 def _tokenizer_texts(plan: Plan) -> Iterator[str]:
-    rng = random.Random(f"demo tokenizer {plan.seed}")
+    rng = random.Random(f"demo tokenizer {plan.seed}")  # noqa: S311 reproducible
     for _ in range(TOKENIZER_TEXTS):
         problem, response = make_pair(rng, plan.habits)
         yield problem.text

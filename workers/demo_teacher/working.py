@@ -47,7 +47,7 @@ class Line:
 
 
 def work_line(rng: random.Random, left: int, right: int, slip: float) -> Line:
-    """Work ``left + right`` (``right`` may be negative) out in columns, slipping at rate ``slip``."""
+    """Work ``left + right`` (``right`` may be negative) out in columns; wrong at rate ``slip``."""
     wrong = rng.random() < slip
     columns, result = _columns(rng, left, right, wrong)
     sign = "-" if right < 0 else "+"
@@ -85,9 +85,7 @@ def _minus(a: int, b: int, borrow: int, last: bool) -> tuple[int, int, str]:
     return value, 1 if lend else 0, shown
 
 
-def _slipped(
-    rng: random.Random, digit: int, carry: int, shown: str
-) -> tuple[int, int, str]:
+def _slipped(rng: random.Random, digit: int, carry: int, shown: str) -> tuple[int, int, str]:
     """The column with a digit off by one, or with its carry forgotten."""
     if carry and rng.random() < 0.5:
         return digit, 0, shown
@@ -101,9 +99,8 @@ def work_chain(rng: random.Random, terms: tuple[int, ...], slip: float) -> list[
     lines: list[Line] = []
     total = terms[0]
     for term in terms[1:]:
-        if total + term < 0:  # an earlier slip made the total too small to go on below zero
-            term = -total
-        lines.append(work_line(rng, total, term, slip))
+        # An earlier slip may have made the total too small: it stops at zero.
+        lines.append(work_line(rng, total, max(term, -total), slip))
         total = lines[-1].result
     return lines
 
