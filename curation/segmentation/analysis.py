@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from curation.segmentation import attempts, kinds
 from curation.segmentation.answers import (
+    BOXED,
     CONCLUDED,
     HEDGED,
+    STATED,
     final_value,
     find_answers,
     first_correct,
@@ -45,6 +47,7 @@ def analyse(text: str, reference: str | None = None, equal: Equal | None = None)
     found = find_tags(text)
     leaves = _classified(text, split_leaves(text, found.tags), found.split)
     mentions = find_answers(text, leaves, reference, equal)
+    leaves = _with_answers(leaves, mentions)
     obtained = _obtained(text, leaves, mentions, reference, equal)
     placed = attempts.place(leaves, found.split, obtained, mentions)
     return _complete(text, found.split, placed, mentions, reference)
@@ -111,6 +114,14 @@ def _classified(text: str, leaves: list[Leaf], split: ReasoningSplit) -> list[Se
         opening = opening and not first
         segments.append(Segment(leaf.start, leaf.end, kind, ()))
     return segments
+
+
+def _with_answers(leaves: list[Segment], mentions: Sequence[AnswerMention]) -> list[Segment]:
+    """A leaf that firmly states an answer is a final answer, whatever its words look like."""
+    for mention in mentions:
+        if mention.strength in (BOXED, STATED):
+            leaves[mention.leaf] = replace(leaves[mention.leaf], kind=kinds.FINAL_ANSWER)
+    return leaves
 
 
 def _obtained(

@@ -13,7 +13,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from curation.segmentation.kinds import CHANGE, FINAL_ANSWER, SELF_CHECKING, TAG, UNCERTAINTY
+from curation.segmentation.kinds import (
+    CHANGE,
+    COMPUTATION,
+    FINAL_ANSWER,
+    SELF_CHECKING,
+    TAG,
+    UNCERTAINTY,
+)
 from curation.segmentation.types import AnswerMention, Equal, Segment
 from curation.segmentation.values import boxed_at, last_value, plain_equal, right_side, value_after
 
@@ -93,7 +100,7 @@ _HEDGE = re.compile(
     re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
-    r"^[\s>*_#\-\d.)]{0,12}(?:(?:okay|ok|yes|and|but|wait|right|alright),?\s{1,2})?"
+    r"[\s>*_#\-\d.)]{0,12}(?:(?:okay|ok|yes|and|but|wait|right|alright),?\s{1,2})?"
     r"(?:so\b|therefore\b|thus\b|hence\b|consequently\b|which (?:gives|means|is)\b|this gives\b"
     r"|that gives\b|that means\b|this means\b|in total\b|the (?:total|sum|result|value|number)\b"
     r"|finally\b|altogether\b|(?:then|now),? the\b|we (?:get|have|find)\b|所以|因此)",
@@ -142,7 +149,9 @@ def first_correct(
     certain = _is_distinctive(reference)
     asked = frozenset() if certain else asked_words(text, segments)
     for mention in right:
-        if certain or mention.strength != CONCLUDED or _is_confirmed(mention, mentions):
+        if certain or mention.strength != CONCLUDED:
+            return mention
+        if _is_confirmed(text, segments, mention, mentions):
             return mention
         if _answers_question(text, segments, mention, asked):
             return mention
@@ -238,11 +247,9 @@ def _is_hedged(leaf: str, start: int, end: int) -> bool:
 
 def _concluded(leaf: str) -> tuple[int, int, str, str] | None:
     body = leaf.rstrip()
-    begin = 0
-    for match in _SENTENCE_END.finditer(body):
-        if _CONCLUDES.match(body, match.end()):
-            begin = match.end()
-    if not _CONCLUDES.match(body, begin) if begin else not _CONCLUDES.match(body):
+    starts = [0, *(match.end() for match in _SENTENCE_END.finditer(body))]
+    begin = next((start for start in reversed(starts) if _CONCLUDES.match(body, start)), None)
+    if begin is None:
         return None
     sentence = body[begin:]
     if found := _last_formula(sentence) or last_value(sentence):
@@ -289,13 +296,38 @@ def _is_distinctive(reference: str) -> bool:
     return digits >= 3 or any(char in reference for char in "/.\\^")
 
 
-def _is_confirmed(mention: AnswerMention, mentions: Sequence[AnswerMention]) -> bool:
-    """The next statements, within ``CONFIRM_WITHIN`` leaves, say the same again or take it back."""
+def _is_confirmed(
+    text: str,
+    segments: Sequence[Segment],
+    mention: AnswerMention,
+    mentions: Sequence[AnswerMention],
+) -> bool:
+    """The next statement, within ``CONFIRM_WITHIN`` leaves, says the same and not by a new way.
+
+    Where the value is calculated again before it is said again, without a look back that would
+    make the calculation a check, the first one was a number that happened to be equal.
+    """
+    later = _next_statement(mention, mentions)
+    if later is None or not later.matches:
+        return False
+    for segment in segments[mention.leaf + 1 : later.leaf + 1]:
+        if segment.kind in _LOOKING_BACK:
+            return True
+        leaf = text[segment.start : segment.end].rstrip(" .\n")
+        if segment.kind == COMPUTATION and leaf.endswith(mention.value):
+            return False
+    return True
+
+
+def _next_statement(
+    mention: AnswerMention, mentions: Sequence[AnswerMention]
+) -> AnswerMention | None:
+    """The next firm statement or equal conclusion near behind a mention."""
     for later in mentions:
+        if later.leaf > mention.leaf + CONFIRM_WITHIN:
+            return None
         if later.leaf <= mention.leaf or later.strength == HEDGED:
             continue
-        if later.leaf > mention.leaf + CONFIRM_WITHIN:
-            return False
         if later.strength != CONCLUDED or later.matches:
-            return bool(later.matches)
-    return False
+            return later
+    return None

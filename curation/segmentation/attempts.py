@@ -25,6 +25,7 @@ _QUESTION_LEAVES, _UNDERSTAND_LEAVES = 6, 8
 _CLOSING_LEAVES = 4
 # An attempt this short has not begun yet: a second change of approach belongs to it.
 _ATTEMPT_LEAVES = 3
+_UNDERSTANDING = (kinds.PROBLEM_SETUP, kinds.PLAN, kinds.FACT, kinds.UNCERTAINTY)
 _SETTLED = (kinds.CONSOLIDATION, kinds.FINAL_ANSWER)
 
 
@@ -90,10 +91,9 @@ def _question_end(leaves: Sequence[Segment], low: int, limit: int) -> int:
 
 
 def _understood(leaves: Sequence[Segment], low: int, limit: int) -> int:
-    """Understanding lasts until the first calculation or change of approach."""
-    worked = (kinds.COMPUTATION, kinds.CHANGE, kinds.BACKTRACK, kinds.FINAL_ANSWER)
+    """Understanding lasts while nothing is calculated, concluded, checked or changed."""
     for index in range(low, min(limit, low + _UNDERSTAND_LEAVES)):
-        if leaves[index].kind in worked:
+        if leaves[index].kind not in _UNDERSTANDING:
             return index
     return min(limit, low + _UNDERSTAND_LEAVES)
 

@@ -54,6 +54,9 @@ _INTERJECTION = re.compile(
 _EQUATION = re.compile(
     r"[=≈]\s?[-−]?[\d\\(a-z]|\d\s?[+\-×*/·÷^−]\s?\d|\\(?:frac|cdot|times|sum|sqrt|binom)"
 )
+_OPERATION = re.compile(r"\d\)?\s?[+\-×*/·÷^−]\s?\(?\d|\\(?:frac|cdot|times|sum|sqrt|binom)")
+_CALCULATES = re.compile(r"\d\D{0,40}\d|[=+≈→]")
+_SO = re.compile(r"^(?:so|now|therefore|thus|then),?\s{1,2}")
 _RESTATES = re.compile(r"\bfind\b|\bhow many\b|\bwhat is\b|\bdetermine\b|\bproblem\b|\bquestion\b")
 
 
@@ -120,13 +123,16 @@ def _by_phrases(lists: PhraseLists, head: str, lowered: str) -> str:
 
 
 def _by_shape(lists: PhraseLists, head: str, lowered: str) -> str:
-    """Among calculation, conclusion, plan and fact the opening words decide, then the formulas."""
-    calculates = _EQUATION.search(lowered) is not None
+    """Plan, calculation, conclusion or fact: by the opening words, then by the formulas."""
+    behind = _SO.sub("", head, count=1)
+    equation = _EQUATION.search(lowered) is not None
+    if behind.startswith(lists.starts[PLAN]) and "=" not in lowered:
+        return PLAN
     if head.startswith(lists.starts[CONSOLIDATION]):
-        return COMPUTATION if calculates and lowered.count("=") > 1 else CONSOLIDATION
-    if calculates:
+        return COMPUTATION if equation and _OPERATION.search(lowered) else CONSOLIDATION
+    if equation:
         return COMPUTATION
     for kind in (PLAN, FACT, CONSOLIDATION):
-        if _has(lists, kind, head, lowered):
+        if _has(lists, kind, behind, lowered):
             return kind
-    return COMPUTATION if any(char.isdigit() for char in lowered) else FACT
+    return COMPUTATION if _CALCULATES.search(lowered) else FACT

@@ -164,7 +164,8 @@ def _merge_short(text: str, start: int, ends: list[int]) -> list[int]:
         short = end - low < 4 * SHORT_SENTENCE and len(text[low:end].strip()) < SHORT_SENTENCE
         if short and not last and not _TURN.match(text, end):
             continue
-        if short and last and kept and end - (kept[-2] if len(kept) > 1 else start) <= LEAF_LIMIT:
+        joins = short and last and not _TURN.match(text, low)
+        if joins and kept and end - (kept[-2] if len(kept) > 1 else start) <= LEAF_LIMIT:
             kept.pop()
         kept.append(end)
         low = end

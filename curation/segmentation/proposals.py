@@ -17,6 +17,7 @@ from curation.segmentation.types import Cut, Equal, Segment
 AFTER_FIRST_CORRECT = "after-first-correct"
 LOOPS = "loops"
 REPEATS = "repeats"
+_CONCLUDING = (kinds.CONSOLIDATION, kinds.FINAL_ANSWER, kinds.COMPUTATION)
 Policy = Callable[[Analysis], list[Cut]]
 
 
@@ -104,11 +105,20 @@ def _after_first_correct(analysis: Analysis) -> list[Cut]:
         return []
     behind = [
         index
-        for index in range(first.leaf + 1, len(analysis.segments))
+        for index in range(_statement_end(analysis, first.leaf), len(analysis.segments))
         if _may_cut(analysis, index)
     ]
     reason = f"the verified answer {_short(first.value)} is already stated at {first.start}"
     return _cuts(analysis.segments, behind, reason, AFTER_FIRST_CORRECT)
+
+
+def _statement_end(analysis: Analysis, leaf: int) -> int:
+    """The leaf behind the statement: "12 + 30 = 42." and "So the answer is 42." are one."""
+    stating = {mention.leaf for mention in analysis.answers if mention.matches}
+    end = leaf + 1
+    while end in stating and analysis.segments[end].kind in _CONCLUDING:
+        end += 1
+    return end
 
 
 def _loops(analysis: Analysis) -> list[Cut]:
