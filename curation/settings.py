@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from curation import embedded, paths
+
+# Lets generic Django classes be written with their parameter, as the type checker wants them.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = paths.ROOT
 WHITTLE_HOME = paths.home()

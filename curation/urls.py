@@ -4,4 +4,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("curation.api.urls")),
+    path("", include("curation.views.urls")),
+    path("", include("reviews.urls")),
 ]

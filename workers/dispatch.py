@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from curation import jobs, processes, schedules
 from curation.models import Job, Outbox
+from workers import webhooks
 from workers.handlers import queue_for
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,6 @@ def flush_outbox(limit: int = 200) -> int:
 
 def emit(payload: dict[str, Any]) -> None:
     """Hand an event to those who subscribed to it (webhooks)."""
-    from workers import webhooks
-
     webhooks.enqueue(payload)
 
 
@@ -87,5 +86,6 @@ def maintain() -> dict[str, int]:
     stale = RawSQL(STALE, [settings.JOB_REWAKE_SECONDS], output_field=BooleanField())  # noqa: S611
     again = Job.objects.filter(pk__in=swept["wake"]).annotate(stale=stale).filter(stale=True)
     woken = wake([*again.values_list("pk", flat=True)])
+    webhooks.deliver_due()
     processes.forget_old()
     return {"fired": len(fired), "flushed": flushed, "woken": woken, "failed": len(swept["failed"])}

@@ -20,7 +20,6 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "embed": ("curation.search:run_embed", "default"),
     "probe": ("curation.generation:run_probe", "llm"),
     "queue": ("reviews.queues:run_fill", "default"),
-    "rederive": ("reviews.consensus:run_rederive", "default"),
     "demo": ("workers.demo:run_demo", "llm"),
 }
 

@@ -1,3 +1,43 @@
 """Routes of the REST API and of health."""
 
-urlpatterns: list[object] = []
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import SimpleRouter
+
+from curation.api import data, tools, training, work
+from curation.api.docs import docs_page
+from curation.api.health import healthz
+from reviews import api as people
+
+router = SimpleRouter()
+for name, view in {
+    "projects": data.Projects,
+    "sources": data.Sources,
+    "problems": data.Problems,
+    "benchmarks": data.Benchmarks,
+    "teachers": data.Teachers,
+    "traces": data.Traces,
+    "verdicts": data.Verdicts,
+    "difficulties": data.Difficulties,
+    "segments": data.Segments,
+    "queues": people.Queues,
+    "assignments": people.Assignments,
+    "reviews": people.Reviews,
+    "recipes": work.Recipes,
+    "selections": work.Selections,
+    "exports": work.Exports,
+    "training-runs": training.TrainingRuns,
+    "jobs": work.Jobs,
+    "schedules": work.Schedules,
+    "webhooks": work.Webhooks,
+}.items():
+    router.register(name, view, basename=name)
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", docs_page, name="api-docs"),
+    path("api/v1/tools/verify/", tools.VerifyTool.as_view(), name="tools-verify"),
+    path("api/v1/tools/segment/", tools.SegmentTool.as_view(), name="tools-segment"),
+    path("api/v1/", include(router.urls)),
+]

@@ -25,6 +25,9 @@ class TrainingRun(models.Model):
     # Fences a trainer that was thought dead, as a job's epoch does.
     epoch = models.IntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=200, blank=True)
+    versions = models.JSONField(default=dict, blank=True)  # of the trainer's libraries
+    summary = models.JSONField(default=dict, blank=True)  # what its last message said
     step = models.IntegerField(default=0)
     total_steps = models.IntegerField(null=True)
     error = models.TextField(blank=True)

@@ -1,0 +1,164 @@
+"""Resources of the data: projects, sources, problems, benchmarks, models, traces and what is
+known of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, QuerySet
+from rest_framework import mixins, serializers, viewsets
+
+from curation import access
+from curation.api import serializers as shapes
+from curation.api.base import Editable, ReadOnly, allowed_projects, documented
+from curation.models import (
+    Benchmark,
+    Difficulty,
+    Membership,
+    ModelEndpoint,
+    Problem,
+    Project,
+    Segment,
+    Source,
+    Trace,
+    Verdict,
+)
+from curation.models.project import Role
+
+
+class Projects(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    viewsets.GenericViewSet[Project],
+):
+    """Projects of the caller; whoever makes one owns it."""
+
+    queryset = Project.objects.all()
+    serializer_class = shapes.ProjectSerializer
+    lookup_field = "slug"
+    write_scope = "write"
+
+    def get_queryset(self) -> QuerySet[Project]:
+        if getattr(self, "swagger_fake_view", False):
+            return Project.objects.none()
+        return allowed_projects(self.request)
+
+    def perform_create(self, serializer: serializers.BaseSerializer[Project]) -> None:
+        if self.request.auth is not None and self.request.auth.project_id is not None:
+            raise serializers_error("this token is narrowed to one project")
+        with transaction.atomic():
+            project = serializer.save()
+            Membership.objects.create(project=project, user=self.request.user, role=Role.OWNER)
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Project]) -> None:
+        assert serializer.instance is not None
+        access.require(self.request.user, serializer.instance, Role.OWNER)
+        serializer.save()
+
+
+def serializers_error(message: str) -> serializers.ValidationError:
+    return serializers.ValidationError({"project": message})
+
+
+@documented("sources")
+class Sources(mixins.UpdateModelMixin, ReadOnly):
+    """Sources; an import makes them."""
+
+    queryset = Source.objects.all().select_related("project")
+    serializer_class = shapes.SourceSerializer
+    filters = {"name": "name"}
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Source]) -> None:
+        self.check_role(serializer.instance)
+        serializer.save()
+
+
+@documented("problems")
+class Problems(ReadOnly):
+    """Problems; the list leaves texts out."""
+
+    queryset = Problem.objects.all()
+    filters = {"source": "source__name", "kind": "kind", "category": "category",
+               "held_back": "held_back"}  # fmt: skip
+
+    def get_serializer_class(self) -> Any:
+        return shapes.ProblemRow if self.action == "list" else shapes.ProblemDetail
+
+    def get_queryset(self) -> QuerySet[Problem]:
+        found = super().get_queryset().select_related("project", "source").defer("embedding")
+        if self.action == "list":
+            found = found.defer("text", "reference_solution", "tests", "search_text", "embedding")
+        return found
+
+
+@documented("benchmarks")
+class Benchmarks(Editable):
+    """Evaluation sets that problems are checked against."""
+
+    queryset = Benchmark.objects.all().select_related("project").annotate(size=Count("items"))
+    serializer_class = shapes.BenchmarkSerializer
+
+    def perform_create(self, serializer: serializers.BaseSerializer[Benchmark]) -> None:
+        from curation.decontamination import add_items
+
+        items = serializer.validated_data.pop("items", [])
+        with transaction.atomic():
+            super().perform_create(serializer)
+            assert serializer.instance is not None
+            add_items(serializer.instance, items)
+            serializer.instance.size = serializer.instance.items.count()
+
+
+@documented("teachers")
+class Teachers(Editable):
+    """Models behind an OpenAI-compatible endpoint: teachers, students, judges."""
+
+    queryset = ModelEndpoint.objects.all().select_related("project")
+    serializer_class = shapes.TeacherSerializer
+    filters = {"kind": "kind", "name": "name"}
+    write_role = Role.OWNER
+
+
+@documented("traces")
+class Traces(ReadOnly):
+    """Traces; the list leaves texts out."""
+
+    queryset = Trace.objects.all().select_related("project")
+    filters = {"problem": "problem", "source": "source__name", "model": "model",
+               "origin": "origin", "verdict": "verdicts__verdict"}  # fmt: skip
+
+    def get_serializer_class(self) -> Any:
+        return shapes.TraceRow if self.action == "list" else shapes.TraceDetail
+
+    def get_queryset(self) -> QuerySet[Trace]:
+        found: QuerySet[Trace] = super().get_queryset()
+        if self.action == "list":
+            found = found.defer("text", "messages", "manifest", "upstream", "metadata", "sampling")
+        return found.distinct() if "verdict" in self.request.query_params else found
+
+
+@documented("verdicts")
+class Verdicts(ReadOnly):
+    queryset = Verdict.objects.all()
+    serializer_class = shapes.VerdictSerializer
+    project_path = "trace__project"
+    filters = {"trace": "trace", "verifier": "verifier", "verdict": "verdict"}
+
+
+@documented("difficulties")
+class Difficulties(ReadOnly):
+    queryset = Difficulty.objects.all()
+    serializer_class = shapes.DifficultySerializer
+    project_path = "problem__project"
+    filters = {"problem": "problem", "model": "model"}
+
+
+@documented("segments")
+class Segments(ReadOnly):
+    queryset = Segment.objects.all().select_related("segmentation")
+    serializer_class = shapes.SegmentSerializer
+    project_path = "segmentation__trace__project"
+    filters = {"trace": "segmentation__trace", "kind": "kind"}

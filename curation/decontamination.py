@@ -1,0 +1,130 @@
+"""Overlap of problems with benchmarks: evidence for people, never a reason to delete by itself.
+
+Two methods stand side by side: equality after cleaning (Light-R1's character match, with a least
+length, because short prompts collapse), and the share of a problem's word n-grams that stand in
+one benchmark item, without n-grams that are frequent among the problems.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from curation.jobs import JobContext, JobError
+from curation.models import Benchmark, BenchmarkHit, BenchmarkItem, Problem
+from curation.problems import normalised_sha256
+
+WORD = re.compile(r"\w+")
+N = 8
+CONTAINMENT = 0.5
+MIN_CLEANED = 20  # characters; shorter cleaned texts match too much
+FREQUENT = 50  # an n-gram in more problems than this says nothing
+BLOCK = 500
+
+
+def add_items(benchmark: Benchmark, texts: Iterable[str]) -> int:
+    """Put texts into a benchmark; one that stands there already is not doubled."""
+    items = [
+        BenchmarkItem(benchmark=benchmark, text=text, norm_sha256=normalised_sha256(text))
+        for text in texts
+        if text.strip()
+    ]
+    before = benchmark.items.count()
+    BenchmarkItem.objects.bulk_create(items, ignore_conflicts=True)
+    return benchmark.items.count() - before
+
+
+def cleaned(text: str) -> str:
+    """Light-R1's key: no punctuation, no digits, lower case (methods: decontaminate scripts)."""
+    return re.sub(r"[\W\d_]+", "", text).lower()
+
+
+def ngrams(text: str, n: int = N) -> set[str]:
+    words = WORD.findall(text.lower())
+    if len(words) < n:
+        return {" ".join(words)} if words else set()
+    return {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+class Index:
+    """A benchmark's items by cleaned text and by n-gram."""
+
+    def __init__(self, items: Iterable[tuple[int, str]]) -> None:
+        self.exact: dict[str, int] = {}
+        self.grams: dict[str, set[int]] = defaultdict(set)
+        for pk, text in items:
+            if len(key := cleaned(text)) >= MIN_CLEANED:
+                self.exact.setdefault(key, pk)
+            for gram in ngrams(text):
+                self.grams[gram].add(pk)
+
+    def hits(
+        self, text: str, frequent: set[str], containment: float
+    ) -> list[tuple[int, str, float, dict[str, object]]]:
+        """(item, method, score in 0..1, evidence) for each overlap of ``text``."""
+        found: list[tuple[int, str, float, dict[str, object]]] = []
+        key = cleaned(text)
+        if len(key) >= MIN_CLEANED and key in self.exact:
+            found.append((self.exact[key], "cleaned", 1.0, {"characters": len(key)}))
+        grams = ngrams(text) - frequent
+        shared: Counter[int] = Counter()
+        for gram in grams:
+            shared.update(self.grams.get(gram, ()))
+        for pk, count in shared.most_common(3):
+            score = count / len(grams)
+            if score >= containment:
+                matched = sorted(g for g in grams if pk in self.grams.get(g, ()))
+                found.append((pk, f"{N}-gram", score, {"shared": matched[:5], "of": len(grams)}))
+        return found
+
+
+def frequent_grams(ctx: JobContext) -> set[str]:
+    """n-grams that stand in many problems: boilerplate of a source."""
+    counts: Counter[str] = Counter()
+    texts = Problem.objects.filter(project=ctx.project).values_list("text", flat=True)
+    for text in texts.iterator(BLOCK):
+        counts.update(ngrams(text))
+    return {gram for gram, count in counts.items() if count > FREQUENT}
+
+
+def run_decontaminate(ctx: JobContext) -> None:
+    """Job ``decontaminate``: params ``benchmark`` (name), ``containment`` (share, 0.5)."""
+    name = str(ctx.params.get("benchmark") or "")
+    benchmark = Benchmark.objects.filter(project=ctx.project, name=name).first()
+    if benchmark is None:
+        raise JobError("no_such_benchmark", f"no benchmark {name!r} in this project")
+    containment = float(ctx.params.get("containment") or CONTAINMENT)
+    index = Index(benchmark.items.values_list("pk", "text"))
+    problems = Problem.objects.filter(project=ctx.project)
+    ctx.set_total(problems.count())
+    ctx.restart_counts(checked=0, hits=0, contaminated=0)
+    frequent = frequent_grams(ctx)
+    last = 0
+    while block := list(
+        problems.filter(pk__gt=last).order_by("pk").values_list("pk", "text")[:BLOCK]
+    ):
+        with ctx.chunk():
+            check_block(ctx, benchmark, index, block, frequent, containment)
+        last = block[-1][0]
+
+
+def check_block(
+    ctx: JobContext,
+    benchmark: Benchmark,
+    index: Index,
+    block: list[tuple[int, str]],
+    frequent: set[str],
+    containment: float,
+) -> None:
+    """Replace the evidence of one block of problems against one benchmark."""
+    ids = [pk for pk, _ in block]
+    BenchmarkHit.objects.filter(problem__in=ids, item__benchmark=benchmark).delete()
+    hits = [
+        BenchmarkHit(problem_id=pk, item_id=item, method=method, score=score, evidence=evidence)
+        for pk, text in block
+        for item, method, score, evidence in index.hits(text, frequent, containment)
+    ]
+    BenchmarkHit.objects.bulk_create(hits)
+    contaminated = len({hit.problem_id for hit in hits})
+    ctx.advance(len(block), checked=len(block), hits=len(hits), contaminated=contaminated)

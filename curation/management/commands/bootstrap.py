@@ -1,0 +1,40 @@
+"""`manage.py bootstrap`: the owner's login and, the first time, the demo project."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand
+
+from curation import embedded
+from workers import demo
+
+OWNER = "owner"
+
+
+class Command(BaseCommand):
+    help = "make the owner's login and the demo project if they are missing"
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        owner = self.owner()
+        if owner is not None and os.environ.get("WHITTLE_DEMO", "1") not in {"0", "no", "off"}:
+            demo.make_demo(owner)
+
+    def owner(self) -> Any:
+        """The owner; made with a drawn password when there is no user at all."""
+        users = get_user_model()
+        record = embedded.record_path("login")
+        if not users.objects.exists():
+            password = os.environ.get("OWNER_PASSWORD") or secrets.token_urlsafe(12)
+            users.objects.create_superuser(OWNER, password=password)
+            embedded.write_private(record, {"username": OWNER, "password": password})
+        owner = users.objects.filter(username=OWNER).first()
+        known = embedded.read_record("login").get("password", "")
+        if known and (owner is None or not owner.check_password(known)):
+            # The password was changed: printing the old one at each start would mislead.
+            embedded.write_private(record, {"username": OWNER, "password": "(as you set it)"})
+        return owner

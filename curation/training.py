@@ -1,0 +1,186 @@
+"""Training runs: what a trainer takes, reports and brings back (docs/training.md).
+
+The trainer is another process, perhaps on another machine. It holds a run under a lease on the
+database's clock; every post of its worker renews it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Max, QuerySet
+from django.db.models.functions import Now
+
+from curation.jobs import JobError
+from curation.models import (
+    Export,
+    ModelEndpoint,
+    Problem,
+    Project,
+    SelectionRow,
+    TrainingMetric,
+    TrainingResult,
+    TrainingRun,
+)
+
+LEASE_SECONDS = 60
+MAX_METRICS = 5000
+MAX_RESULTS = 20_000
+ROLES = ("start", "student", "teacher")
+State = TrainingRun.State
+
+
+class NotYours(Exception):
+    """The run ended or belongs to another trainer."""
+
+
+def create_run(
+    *, project: Project, export: Export, config: dict[str, Any], name: str = "", method: str = ""
+) -> TrainingRun:
+    """A queued run; ``method`` follows the export's format, ``base_model`` the demo's student."""
+    if export.project_id != project.pk:
+        raise JobError("no_such_export", "the export belongs to another project")
+    method = method or ("dpo" if "dpo" in export.format else "sft")
+    base_model = str(config.get("base_model") or "demo-student-start")
+    rest = {key: value for key, value in config.items() if key != "base_model"}
+    return TrainingRun.objects.create(
+        project=project,
+        export=export,
+        name=name or f"{method} on {export.digest[:12]}",
+        config={"method": method, "base_model": base_model, "config": rest},
+    )
+
+
+TAKE = """
+UPDATE curation_trainingrun SET state = 'running', epoch = epoch + 1, worker = %(worker)s,
+    versions = %(versions)s::jsonb, started_at = coalesce(started_at, clock_timestamp()),
+    lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+WHERE id = %(run)s AND (state = 'queued' OR worker = %(worker)s AND state = 'running'
+    OR (state = 'running' AND lease_until < clock_timestamp()))
+"""
+
+
+def take(run: TrainingRun, worker: str, versions: str) -> None:
+    """Give the run to a worker; NotYours when another one lives or the run has ended."""
+    values = {"run": run.pk, "worker": worker, "versions": versions, "lease": LEASE_SECONDS}
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE, values)
+        if cursor.rowcount != 1:
+            raise NotYours("another trainer has this run, or it has ended")
+    run.refresh_from_db()
+
+
+def renew(run: TrainingRun) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE curation_trainingrun SET lease_until ="
+            " clock_timestamp() + make_interval(secs => %s) WHERE id = %s AND state = 'running'",
+            [LEASE_SECONDS, run.pk],
+        )
+
+
+def record_metrics(run: TrainingRun, metrics: list[dict[str, Any]]) -> int:
+    """Store metrics by (step, name); a repeat overwrites. Returns how many were stored."""
+    rows = {}
+    for item in metrics[:MAX_METRICS]:
+        value = item.get("value")
+        if value is None or not math.isfinite(float(value)):
+            continue
+        key = (int(item["step"]), str(item["name"])[:64])
+        rows[key] = TrainingMetric(run=run, step=key[0], name=key[1], value=float(value))
+    with transaction.atomic():
+        TrainingMetric.objects.bulk_create(
+            rows.values(),
+            update_conflicts=True,
+            unique_fields=["run", "step", "name"],
+            update_fields=["value"],
+        )
+        renew(run)
+        set_steps(run, rows)
+    return len(rows)
+
+
+def set_steps(run: TrainingRun, rows: dict[tuple[int, str], TrainingMetric]) -> None:
+    last = run.metrics.aggregate(step=Max("step"))["step"] or 0
+    totals = [row.value for (_, name), row in rows.items() if name == "steps_total"]
+    changes: dict[str, Any] = {"step": last}
+    if totals:
+        changes["total_steps"] = int(totals[-1])
+    TrainingRun.objects.filter(pk=run.pk).update(**changes)
+
+
+def record_evaluation(run: TrainingRun, data: dict[str, Any]) -> TrainingResult:
+    """Store how start, student or teacher did on held-back problems; a repeat overwrites."""
+    if data.get("role") not in ROLES:
+        raise JobError("bad_role", f"role: one of {', '.join(ROLES)}")
+    counts = {
+        name: int(data.get(name) or 0) for name in ("correct", "incorrect", "unverifiable", "error")
+    }
+    kept = ("model", "verifier", "sampling", "problems", "pass_rate", "interval")
+    detail: dict[str, Any] = {name: data.get(name) for name in (*kept, "problems_sha256")}
+    detail["results"] = list(data.get("results") or [])[:MAX_RESULTS]
+    result, _ = TrainingResult.objects.update_or_create(
+        run=run, subject=data["role"], defaults={**counts, "detail": detail}
+    )
+    renew(run)
+    return result
+
+
+def finish(run: TrainingRun, data: dict[str, Any]) -> None:
+    """Record the end of a run; a finished student becomes a model that can be sampled."""
+    state = data.get("state")
+    if state not in {State.DONE, State.FAILED, State.CANCELLED}:
+        raise JobError("bad_state", "state: done, failed or cancelled")
+    with transaction.atomic():
+        locked = TrainingRun.objects.select_for_update().get(pk=run.pk)
+        if locked.state == state and locked.worker == data.get("worker"):
+            return
+        ended = locked.state not in {State.RUNNING, State.CANCELLED}
+        if ended or locked.worker != data.get("worker"):
+            raise NotYours("another trainer has this run, or it has ended")
+        model = data.get("model") or {}
+        if locked.state == State.RUNNING:
+            locked.state = state
+        if locked.state == State.DONE and model:
+            locked.model_path = str(model.get("path") or "")[:1000]
+            locked.student = register_student(locked, model)
+        locked.error = str(data.get("error") or "")
+        locked.finished_at = Now()
+        locked.summary = {
+            name: data.get(name) for name in ("steps", "rows", "seconds", "resumed_from", "model")
+        }
+        locked.lease_until = None
+        locked.save()
+
+
+def register_student(run: TrainingRun, model: dict[str, Any]) -> ModelEndpoint:
+    """The student as a model of the project; a base URL is added when someone serves it."""
+    name = str(model.get("name") or f"student-{run.pk}")[:100]
+    endpoint, _ = ModelEndpoint.objects.update_or_create(
+        project=run.project,
+        name=name,
+        defaults={
+            "kind": ModelEndpoint.Kind.STUDENT,
+            "model": name,
+            "revision": run.export.digest[:12],
+            "enabled": False,
+        },
+    )
+    return endpoint
+
+
+def cancel(run: TrainingRun) -> None:
+    """Stop a run: a trainer reads it from the answer to its next post."""
+    TrainingRun.objects.filter(pk=run.pk, state__in=[State.QUEUED, State.RUNNING]).update(
+        state=State.CANCELLED, finished_at=Now()
+    )
+
+
+def held_back(run: TrainingRun) -> QuerySet[Problem]:
+    """Problems with a reference answer that no row of the run's export came from."""
+    used = SelectionRow.objects.filter(selection=run.export.selection).values("problem")
+    problems = Problem.objects.filter(project=run.project).exclude(reference_answer=None)
+    chosen = problems.filter(held_back=True)
+    return (chosen if chosen.exists() else problems).exclude(pk__in=used).order_by("pk")

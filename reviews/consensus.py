@@ -1,0 +1,97 @@
+"""Several reviews become one outcome, by a named policy; selection reads nothing else of people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from curation import jobs
+from curation.models import ReviewOutcome, Trace
+from reviews.models import QueueItem, Review
+
+Decision = ReviewOutcome.Decision
+OUTCOME = {
+    Review.Decision.SOUND: Decision.ACCEPT,
+    Review.Decision.FLAWED: Decision.REJECT,
+    Review.Decision.BAD_PROBLEM: Decision.BAD_PROBLEM,
+    Review.Decision.GIVE_UP: Decision.UNDECIDED,
+}
+
+
+def current_reviews(item: QueueItem) -> list[Review]:
+    """The newest review of each reviewer."""
+    return list(item.reviews.order_by("user", "-pk").distinct("user"))
+
+
+def single(reviews: list[Review]) -> str:
+    """The newest review decides."""
+    return str(OUTCOME[Review.Decision(max(reviews, key=lambda r: r.pk).decision)])
+
+
+def majority(reviews: list[Review]) -> str:
+    """More than half must agree; else the trace is undecided."""
+    decision, votes = Counter(r.decision for r in reviews).most_common(1)[0]
+    if votes * 2 <= len(reviews):
+        return str(Decision.UNDECIDED)
+    return str(OUTCOME[Review.Decision(decision)])
+
+
+POLICIES: dict[str, Callable[[list[Review]], str]] = {"single": single, "majority": majority}
+
+
+def agreed_cuts(reviews: list[Review], length: int) -> list[dict[str, Any]]:
+    """Ranges that more than half of the reviews cut, by a sweep over their ends."""
+    change: Counter[int] = Counter()
+    for review in reviews:
+        for cut in review.cuts:
+            change[cut["start"]] += 1
+            change[cut["end"]] -= 1
+    found: list[dict[str, Any]] = []
+    depth, start = 0, None
+    for position in sorted(change):
+        depth += change[position]
+        if depth * 2 > len(reviews) and start is None:
+            start = position
+        elif depth * 2 <= len(reviews) and start is not None:
+            found.append({"start": start, "end": min(position, length), "reason": "agreed"})
+            start = None
+    return found
+
+
+def conclude(item: QueueItem, trace: Trace) -> ReviewOutcome:
+    """Write the outcome of an item; accepted cuts make a derived trace that is verified again."""
+    reviews = current_reviews(item)
+    policy = item.queue.policy if item.queue.policy in POLICIES else "single"
+    decision = POLICIES[policy](reviews)
+    judged = [r for r in reviews if OUTCOME[Review.Decision(r.decision)] == decision]
+    if policy == "single":
+        judged = judged[-1:] if len(judged) < 2 else [max(judged, key=lambda r: r.pk)]
+    cuts = judged[0].cuts if len(judged) == 1 else agreed_cuts(judged, trace.char_count)
+    accepted = decision == Decision.ACCEPT
+    derived = derive(trace, cuts) if accepted and cuts else None
+    coverages = [r.coverage for r in reviews if r.coverage is not None]
+    versions = [r.guideline_version for r in reviews if r.guideline_version is not None]
+    return ReviewOutcome.objects.create(
+        trace=trace,
+        decision=decision,
+        cuts=cuts if accepted else [],
+        derived=derived,
+        coverage=min(coverages) if coverages else None,
+        agreement=len(judged) / len(reviews) if policy != "single" else None,
+        guideline_version=min(versions) if versions else None,
+        policy=policy,
+        reviews=[r.pk for r in reviews],
+    )
+
+
+def derive(trace: Trace, cuts: list[dict[str, Any]]) -> Trace:
+    """The trace without the cuts, and the jobs that judge and segment it."""
+    from curation.traces import derive as derive_trace
+
+    derived = derive_trace(trace, cuts)
+    then = [{"kind": "segment", "params": {"ids": [derived.pk]}}]
+    jobs.create_job(
+        project=trace.project, kind="verify", params={"ids": [derived.pk], "then": then}
+    )
+    return derived

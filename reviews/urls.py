@@ -1,0 +1,3 @@
+"""Routes of the review pages."""
+
+urlpatterns: list[object] = []

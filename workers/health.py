@@ -1,0 +1,98 @@
+"""Is everything alive? Each part is asked with a short limit; nothing here raises."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import httpx
+import redis
+from django.conf import settings
+from django.db import connection
+
+from curation import paths, processes
+
+TIMEOUT = 1.0
+
+
+def database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Exception as error:
+        return f"unavailable: {type(error).__name__}"
+    return "ok"
+
+
+def broker() -> str:
+    try:
+        redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
+        ).ping()
+    except Exception as error:
+        return f"unavailable: {type(error).__name__}"
+    return "ok"
+
+
+def verifier() -> dict[str, Any]:
+    """The verifier service's own health; ``status`` says why when it cannot be reached."""
+    transport = httpx.HTTPTransport(uds=str(paths.verifier_socket()))
+    try:
+        with httpx.Client(transport=transport, timeout=TIMEOUT) as client:
+            answer: dict[str, Any] = client.get("http://verifier/health").json()
+            return answer
+    except Exception as error:
+        why = f"unavailable: {type(error).__name__}"
+        return {"status": why, "sandbox": "unavailable: the verifier service does not answer"}
+
+
+def teacher() -> str:
+    """The demo teacher of this copy: ok, starting, or off."""
+    if os.environ.get("WHITTLE_TEACHER", "on").lower() in {"off", "0", "no"}:
+        return "off"
+    try:
+        port = int((paths.home() / "run" / "teacher.port").read_text())
+    except (OSError, ValueError):
+        return "off"
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/health", timeout=TIMEOUT).raise_for_status()
+    except Exception:
+        return "starting"
+    return "ok"
+
+
+def health() -> dict[str, Any]:
+    """What ``GET /healthz`` answers; ``problems`` names what is wrong, for people."""
+    report: dict[str, Any] = {"database": database(), "redis": broker()}
+    alive = safe_processes() if report["database"] == "ok" else {}
+    workers = [p for p in alive.get("worker", []) if p["alive"]]
+    beats = [p for p in alive.get("beat", []) if p["alive"]]
+    service = verifier()
+    report |= {
+        "workers": len(workers),
+        "beat": "ok" if beats else "unavailable: no sign of life",
+        "verifier": service.get("status", "ok"),
+        "sandbox": service.get("sandbox", "unavailable: unknown"),
+        "teacher": teacher(),
+    }
+    report["problems"] = problems_of(report, alive)
+    report["status"] = "degraded" if report["problems"] else "ok"
+    if report["status"] == "ok" and report["teacher"] == "starting":
+        report["status"] = "starting"
+    return report
+
+
+def safe_processes() -> dict[str, list[dict[str, Any]]]:
+    try:
+        return processes.alive()
+    except Exception:
+        return {}
+
+
+def problems_of(report: dict[str, Any], alive: dict[str, list[dict[str, Any]]]) -> list[str]:
+    names = ("database", "redis", "beat", "verifier", "sandbox")
+    found = [f"{name} {report[name]}" for name in names if report[name] != "ok"]
+    if not report["workers"]:
+        found.append("no worker is alive")
+    dead = [p["name"] for p in alive.get("worker", []) if not p["alive"] and p["age"] < 600]
+    return found + [f"worker {name} went silent" for name in dead]
