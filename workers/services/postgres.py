@@ -41,7 +41,7 @@ SETTINGS = {
     "cluster_name": "whittle",
 }
 # For data that nobody will miss (tests): a power cut may corrupt it, a killed process may not.
-UNSAFE_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class EmbeddedPostgres:
@@ -61,6 +61,11 @@ class EmbeddedPostgres:
     def placement(self) -> Placement:
         """How the server runs on this machine; makes its folders on first use."""
         if self._placed is None:
+            if "," in str(self.sockets):
+                raise ServiceError(
+                    f"WHITTLE_HOME is {paths.home()}: PostgreSQL's clients read a comma in a path "
+                    "as the end of it; choose another folder"
+                )
             if self.sockets.parent.parent == paths.home():
                 paths.run_dir()
             self._placed = place(

@@ -125,7 +125,7 @@ class EmbeddedRedis:
         deadline = time.monotonic() + START_SECONDS
         client = self._client(port)
         while self._child and self._child.poll() is None and time.monotonic() < deadline:
-            if _answers(client) and self.running():
+            if self.running() and _answers(client):  # in this order: a stranger may hold the port
                 return True
             time.sleep(0.03)
         return False
