@@ -21,7 +21,6 @@ from curation.sources.limits import Limits, limits_from
 from curation.sources.mapping import Mapping, mapping_from
 from curation.sources.plan import Input, files, open_input
 from curation.sources.readers import InputFile, other_files
-from curation.sources.records import Reject
 from curation.sources.strictjson import check_text
 
 CHUNK_ROWS, CHUNK_BYTES = 500, 4 * 2**20
@@ -193,6 +192,3 @@ def _show_mapping(ctx: JobContext, source: Source, found: Input) -> None:
 
 def _way(way: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in way.items() if key != "example"}
-
-
-__all__ = ["Params", "Reject", "batches", "read_params", "run_import"]

@@ -84,6 +84,8 @@ class _Writer:
     def __init__(self, source: Source, file: InputFile) -> None:
         self.source, self.file, self.counts = source, file, Counts()
         self.fresh: set[int] = set()  # rows that brought something, by identity
+        # What a row says about traces that were there before it: (line, problem) -> evidence.
+        self.evidence: dict[tuple[int, int], list[dict[str, Any]]] = {}
 
     def rejects(self, rejects: list[Reject]) -> None:
         self.counts.rejected = len(rejects)
@@ -100,8 +102,8 @@ class _Writer:
         ]
         self._problems(entries)
         self._references(entries)
-        self._occurrences(entries)
         self._traces(entries)
+        self._occurrences(entries)
         self.counts.accepted = sum(id(row) in self.fresh for row in rows)
         self.counts.duplicate = len(rows) - self.counts.accepted
 
@@ -180,29 +182,51 @@ class _Writer:
             line=entry.row.row.line,
             byte_offset=entry.row.row.byte_offset,
             reference_answer=given,
-            metadata=entry.record.metadata | ({"reference_conflict": True} if conflict else {}),
+            metadata=self._occurrence_metadata(entry, conflict),
+        )
+
+    def _occurrence_metadata(self, entry: _Entry, conflict: bool) -> dict[str, Any]:
+        evidence = self.evidence.get((entry.row.row.line, entry.stored.pk))
+        return (
+            entry.record.metadata
+            | ({"reference_conflict": True} if conflict else {})
+            | ({"evidence_on_known_traces": evidence} if evidence else {})
         )
 
     def _traces(self, entries: list[_Entry]) -> None:
-        wanted: dict[tuple[int, str], tuple[_Entry, TraceRecord]] = {}
-        for entry in entries:
-            for identity, record in _identities(entry.record.traces):
-                wanted.setdefault((entry.stored.pk, identity), (entry, record))
-        known = set(
-            Trace.objects.filter(
-                problem_id__in={pk for pk, _ in wanted},
-                identity__in={identity for _, identity in wanted},
-            ).values_list("problem_id", "identity")
-        )
-        missing = {key: value for key, value in wanted.items() if key not in known}
-        copy_rows(
-            [
-                _trace(self.source, entry.stored, identity, record)
-                for (_, identity), (entry, record) in missing.items()
-            ]
-        )
-        self.fresh |= {id(entry.row) for entry, _ in missing.values()}
+        """Make the traces that are not there; keep what rows say about those that are."""
+        wanted = [
+            (entry, identity, record)
+            for entry in entries
+            for identity, record in _identities(entry.record.traces)
+        ]
+        known = _known_traces(wanted)
+        missing: list[Trace] = []
+        for entry, identity, record in wanted:
+            key = (entry.stored.pk, identity)
+            if key in known:
+                self._note_evidence(entry, identity, record)
+                continue
+            known.add(key)
+            missing.append(_trace(self.source, entry.stored, identity, record))
+            self.fresh.add(id(entry.row))
+        copy_rows(missing)
         self.counts.traces_created = len(missing)
+
+    def _note_evidence(self, entry: _Entry, identity: str, record: TraceRecord) -> None:
+        if record.upstream:
+            key = (entry.row.row.line, entry.stored.pk)
+            told = {"identity": identity, "upstream": record.upstream}
+            self.evidence.setdefault(key, []).append(told)
+
+
+def _known_traces(wanted: list[tuple[_Entry, str, TraceRecord]]) -> set[tuple[int, str]]:
+    """Which of the wanted (problem, identity) pairs are stored."""
+    found = Trace.objects.filter(
+        problem_id__in={entry.stored.pk for entry, _, _ in wanted},
+        identity__in={identity for _, identity, _ in wanted},
+    )
+    return set(found.values_list("problem_id", "identity"))
 
 
 def _problem(source: Source, entry: _Entry) -> Problem:

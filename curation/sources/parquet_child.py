@@ -46,8 +46,12 @@ def main(path: str, limits: dict[str, int]) -> int:
 def write_rows(path: str, limits: dict[str, int]) -> None:
     import pyarrow.parquet as pq
 
-    thrift = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1_000_000}
-    file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, **thrift)
+    caution = {
+        "thrift_string_size_limit": 64 << 20,
+        "thrift_container_size_limit": 1_000_000,
+        "page_checksum_verification": True,
+    }
+    file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, **caution)
     check_metadata(file.metadata, limits)
     emit({"rows": file.metadata.num_rows})
     for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
