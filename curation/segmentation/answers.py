@@ -33,7 +33,7 @@ _LAST_STATEMENTS = 3
 _HEDGE_REACH = 80
 _STOP_MARK = re.compile(r"[.?!\n]")
 _STATED = re.compile(
-    r"\banswer\b(?:[^\n.?!=]{0,60}?)(?:\b(?:is|be|are)\b|=|:)|^\s{0,8}####|\*\*answer:?\*\*:?"
+    r"\banswer\b(?:[^\n.?!=]{0,60}?)(?:\b(?:is|be|are|isn['’]t)\b|=|:)|^\s{0,8}####|\*\*answer:?\*\*:?"
     r"|答案(?:是|为|：|:)",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -113,7 +113,7 @@ def _conclusion_start(leaves: Sequence[Segment], floor: int, high: int, stating:
 
 def _paths(leaves: Sequence[Segment], parts: Sequence[str]) -> list[tuple[str, ...]]:
     paths: list[tuple[str, ...]] = []
-    names = {EXPLORE: _Numbered("Solution"), VERIFY: _Numbered("Check")}
+    names = {EXPLORE: _Numbered("Solution", _ATTEMPT_LEAVES), VERIFY: _Numbered("Check", 1)}
     for leaf, part in zip(leaves, parts, strict=True):
         numbered = names.get(part)
         paths.append((part, numbered.name_for(leaf)) if numbered else (part,))
@@ -123,12 +123,12 @@ def _paths(leaves: Sequence[Segment], parts: Sequence[str]) -> list[tuple[str, .
 class _Numbered:
     """Numbers the attempts of a part: a change of approach opens the next one."""
 
-    def __init__(self, word: str) -> None:
-        self.word, self.number, self.size = word, 1, 0
+    def __init__(self, word: str, least: int) -> None:
+        self.word, self.least, self.number, self.size = word, least, 1, 0
         self.worked = False
 
     def name_for(self, leaf: Segment) -> str:
-        if leaf.kind == kinds.CHANGE and (self.worked or self.size >= _ATTEMPT_LEAVES):
+        if leaf.kind == kinds.CHANGE and (self.worked or self.size >= self.least):
             self.number, self.size, self.worked = self.number + 1, 0, False
         self.size += 1
         self.worked = self.worked or leaf.kind == kinds.COMPUTATION

@@ -12,7 +12,7 @@ from fractions import Fraction
 VALUE_LIMIT = 300
 _DELIMITED = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$"))
 _NUMBER = re.compile(
-    r"(?<![\w^_{\\.])[-−]?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s?/\s?\d+)?(?:\s?\\?%)?"
+    r"(?<![A-Za-z0-9_^{\\.])[-−]?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s?/\s?\d+)?(?:\s?\\?%)?"
 )
 _FRACTION = re.compile(r"-?\\[dt]?frac\s?(?:\{[^{}]{1,40}\}\s?\{[^{}]{1,40}\}|\d\d)")
 _OPTION = re.compile(r"\(?([A-J])\)?(?=[\s.,:;)*]|$)")
@@ -21,7 +21,7 @@ _LEAD = re.compile(
     r" to|exactly|now|clearly|option|choice|the number|that)\b,?){0,8}",
     re.IGNORECASE,
 )
-_PHRASE = re.compile(r"[^\n.;,:!?]{1,60}")
+_PHRASE = re.compile(r"[^\n.;,:!?。，；：！？]{1,60}")
 _PLAIN = str.maketrans({"−": "-", "–": "-", "$": None, " ": None, "\u00a0": None, "~": None})
 _DROP = re.compile(
     r"\\(?:left|right|displaystyle|,|!|;|:| )|\\(?:text|mathrm|mbox|textbf|mathbf)\{[^{}]{0,60}\}"
