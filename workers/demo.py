@@ -89,12 +89,12 @@ def chain() -> list[dict[str, Any]]:
         {"kind": "select", "params": {"recipe": "sft-verified"}},
         {
             "kind": "export",
-            "params": {"selection_or_recipe": "sft-verified", "format": "trl-sft"},
+            "params": {"selection_or_recipe": "sft-verified", "format": "trl_sft"},
         },
         {"kind": "select", "params": {"recipe": "dpo-correct-incorrect"}},
         {
             "kind": "export",
-            "params": {"selection_or_recipe": "dpo-correct-incorrect", "format": "trl-dpo"},
+            "params": {"selection_or_recipe": "dpo-correct-incorrect", "format": "trl_dpo"},
         },
         {"kind": "embed", "params": {}},
     ]
