@@ -21,8 +21,8 @@ from curation.sources.records import BadRow, ProblemRecord, ReadRow, Reject, Row
 from curation.sources.strictjson import check_text, parse
 
 SAMPLE_ROWS = 16
-# Rows looked at for the sample, so that a file of bad rows is not read twice.
-_SAMPLE_READ = 64
+# Where the sample is looked for, so that a file of nothing but bad rows is not read twice.
+_SAMPLE_READ = 10_000
 
 
 @dataclass(frozen=True, slots=True)

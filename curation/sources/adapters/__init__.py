@@ -42,4 +42,5 @@ ADAPTERS: dict[str, Adapter] = {
 
 def best(sample: Sample) -> Adapter:
     """The adapter that is surest of a sample; the generic one where none is."""
-    return max(ADAPTERS.values(), key=lambda adapter: adapter.score(sample))
+    surest = max(ADAPTERS.values(), key=lambda adapter: adapter.score(sample))
+    return surest if surest.score(sample) else ADAPTERS["generic"]
