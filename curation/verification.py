@@ -83,7 +83,7 @@ def reference_of(problem: Problem) -> str | None:
 
 
 def reference_hash(reference: str | None, choices: Any = None) -> str:
-    """SHA-256 of a reference; for multiple choice, of the choices too, as letters depend on them."""
+    """SHA-256 of a reference; for multiple choice with its choices, which letters depend on."""
     text = reference or ""
     if choices:
         text = json.dumps([text, choices], ensure_ascii=False, sort_keys=True)

@@ -27,7 +27,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running_service(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
+def running_service(
+    *arguments: str, environment: dict[str, str] | None = None
+) -> Iterator[Running]:
     """Start the service, wait until it answers, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="wv") as folder:
         socket = Path(folder) / "verifier.sock"

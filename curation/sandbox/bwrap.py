@@ -74,7 +74,12 @@ def command(
     program: list[str], limits: SandboxLimits, tools: dict[str, str], seccomp_fd: int
 ) -> list[str]:
     """The whole command line: change user if root, build the sandbox, limit, run ``program``."""
-    return [*_as_nobody(tools), *_bwrap(limits, tools["bwrap"], seccomp_fd), *_limited(limits), *program]
+    return [
+        *_as_nobody(tools),
+        *_bwrap(limits, tools["bwrap"], seccomp_fd),
+        *_limited(limits),
+        *program,
+    ]
 
 
 def _as_nobody(tools: dict[str, str]) -> list[str]:
@@ -130,7 +135,7 @@ def run_python(source: str, arguments: list[str], limits: SandboxLimits) -> Comp
     program = [INTERPRETER, "-I", "-B", "-", *arguments]
     tools = find_tools()
     with _filter_file() as fd:
-        process = subprocess.Popen(  # noqa: S603 - our own command line
+        process = subprocess.Popen(
             command(program, limits, tools, fd),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -162,7 +167,8 @@ def _collect(process: subprocess.Popen[bytes], source: bytes, limits: SandboxLim
     import selectors
 
     started = time.monotonic()
-    assert process.stdin and process.stdout and process.stderr
+    if not (process.stdin and process.stdout and process.stderr):
+        raise ValueError("the process needs three pipes")
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(source)
     with contextlib.suppress(BrokenPipeError):

@@ -117,24 +117,26 @@ class VerifierClient:
 
         try:
             body = orjson.dumps({"items": [_sendable(item) for item in batch]})
+            answer = self._client().post("/verify", content=body)
         except TypeError as problem:  # an option that is no JSON
             return None, "refused", str(problem)[:100]
-        try:
-            answer = self._client().post("/verify", content=body)
         except (httpx.HTTPError, OSError) as problem:
             return None, "verifier_unreachable", type(problem).__name__
-        if answer.status_code == 503:
-            return None, "overloaded", "503"
         if answer.status_code != 200:
-            refused = 400 <= answer.status_code < 500
-            return None, "refused" if refused else "verifier_unreachable", str(answer.status_code)
+            return None, _reason(answer.status_code), str(answer.status_code)
         try:
             verdicts = [Verdict.from_dict(item) for item in answer.json()["verdicts"]]
         except (ValueError, KeyError, TypeError):
-            return None, "verifier_unreachable", "bad answer"
+            verdicts = []
         if len(verdicts) != len(batch):
             return None, "verifier_unreachable", "bad answer"
         return verdicts, "", ""
+
+
+def _reason(status: int) -> str:
+    if status == 503:
+        return "overloaded"
+    return "refused" if 400 <= status < 500 else "verifier_unreachable"
 
 
 def _sendable(item: Item) -> dict[str, Any]:

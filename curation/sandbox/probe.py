@@ -86,7 +86,7 @@ def main() -> None:
         "write_root": attempt(lambda: write("/probe")),
         "write_usr": attempt(lambda: write("/usr/probe")),
         "write_dev": attempt(lambda: write("/dev/probe")),
-        "write_tmp": attempt(lambda: write("/tmp/probe")),
+        "write_tmp": attempt(lambda: write("/tmp/probe")),  # noqa: S108
         "network": attempt(lambda: connect(port)),
         "user_namespace": attempt(lambda: call("unshare", 0x10000000)),
         "mount": attempt(lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None)),

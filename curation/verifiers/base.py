@@ -70,8 +70,15 @@ class Verifier(Protocol):
     key under which verdicts are stored. ``check`` never raises for any text.
     """
 
-    name: str
-    version: str
+    @property
+    def name(self) -> str:
+        """Its key in ``VERIFIERS``."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Its version; at most 64 characters."""
+        ...
 
     def check(self, response: str, reference: str | None, **options: Any) -> Verdict:
         """Judge ``response``; unknown options are ignored."""
@@ -83,7 +90,9 @@ def correct(method: str, extracted: str, **detail: Any) -> Verdict:
     return Verdict("correct", 1.0, method, "", extracted, detail)
 
 
-def incorrect(method: str, reason: str = "", extracted: str | None = None, **detail: Any) -> Verdict:
+def incorrect(
+    method: str, reason: str = "", extracted: str | None = None, **detail: Any
+) -> Verdict:
     """A response whose answer differs, is missing or was cut off."""
     return Verdict("incorrect", 0.0, method, reason, extracted, detail)
 

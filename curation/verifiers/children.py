@@ -60,11 +60,11 @@ class ChildProcess(ForkServerProcess):
 class ChildContext(ForkServerContext):
     """The fork-server context with :class:`ChildProcess`."""
 
-    Process = ChildProcess  # type: ignore[assignment]
+    Process = ChildProcess
 
 
 def child_context() -> ChildContext:
-    """Children are forked from a server that has the libraries loaded: milliseconds, not a second."""
+    """Children are forked from a server that has the libraries loaded: in milliseconds."""
     context = ChildContext()
     context.set_forkserver_preload(["curation.verifiers.preload"])
     return context

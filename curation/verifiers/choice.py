@@ -12,8 +12,12 @@ from .latex import normalise
 from .quick import quick_equal
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LETTER = re.compile(r"^\W*(?:(?:option|choice|answer|选项)\W*)?\(?([A-Za-z])\)?(?=$|[\s).:,、。-])", re.I)
-_ANY_LETTER = re.compile(r"(?<![A-Za-z])\(?([A-Z])\)(?![A-Za-z])|\b(?:option|choice)\s+\(?([A-Z])\b", re.I)
+_LETTER = re.compile(
+    r"^\W*(?:(?:option|choice|answer|选项)\W*)?\(?([A-Za-z])\)?(?=$|[\s).:,、。-])", re.I
+)
+_ANY_LETTER = re.compile(
+    r"(?<![A-Za-z])\(?([A-Z])\)(?![A-Za-z])|\b(?:option|choice)\s+\(?([A-Z])\b", re.I
+)
 
 
 class ChoiceVerifier:

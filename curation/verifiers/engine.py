@@ -1,4 +1,4 @@
-"""The algebra system, behind guards. Runs only in a killable child process (curation.verifiers.pool).
+"""The algebra system, behind guards; runs only in a killable child (curation.verifiers.pool).
 
 math-verify parses both sides and compares them; its "different" is taken as it is, its "equal"
 is believed only if an independent numeric evaluation does not contradict it. The library's own
@@ -41,7 +41,7 @@ def compare_maths(reference: str, answer: str) -> dict[str, Any]:
 
 
 def _compare(reference: str, answer: str) -> dict[str, Any]:
-    from math_verify import verify
+    from math_verify import verify  # type: ignore[import-untyped]
 
     gold = _parse(reference)
     if gold is None:

@@ -101,7 +101,7 @@ def whole_root(value: Exact, degree: int) -> Exact | None:
     number = as_rational(value)
     if number is None or number.denominator != 1 or not 2 <= degree <= MAX_POWER:
         return None
-    if number < 0 and degree % 2 == 0 or abs(number) > MAX_RADICAND:
+    if (number < 0 and degree % 2 == 0) or abs(number) > MAX_RADICAND:
         return None
     guess = round(float(abs(number)) ** (1 / degree))
     if guess**degree != abs(number):

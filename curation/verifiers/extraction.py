@@ -69,7 +69,9 @@ _MARKERS: tuple[re.Pattern[str], ...] = tuple(
     )
 )
 # "the answer is not ..." and "the answer is that ..." state nothing.
-_NO_STATEMENT = re.compile(r"(?:not|that|what|whether|unknown|unclear|wrong|incorrect|supposed)\b", re.I)
+_NO_STATEMENT = re.compile(
+    r"(?:not|that|what|whether|unknown|unclear|wrong|incorrect|supposed)\b", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +203,14 @@ def _tagged(text: str, start: int, end: int) -> Extraction | None:
 
 def _stated(text: str, start: int, end: int) -> Extraction | None:
     """The last line that states a final answer."""
-    marks = sorted((match.end() for rule in _MARKERS for match in rule.finditer(text, start, end)))
+    marks = sorted(match.end() for rule in _MARKERS for match in rule.finditer(text, start, end))
     for position in reversed(marks[-50:]):
         line = _LINE.match(text, _statement_start(text, position, end), end)
         if line is None or _NO_STATEMENT.match(line.group()):
             continue
-        found = _trimmed(text, line.start(), _sentence_end(text, line.start(), line.end()), "stated")
+        found = _trimmed(
+            text, line.start(), _sentence_end(text, line.start(), line.end()), "stated"
+        )
         if found is not None:
             return found
     return None
@@ -221,7 +225,9 @@ def _statement_start(text: str, position: int, end: int) -> int:
 
 def _sentence_end(text: str, start: int, end: int) -> int:
     """End of the first sentence of a line, so that "18. Let me check" is 18."""
-    match = re.compile(r"[.。](?=\s|\*|$)|[;；]|(?<=\d)\s*(?:because|since)\b").search(text, start, end)
+    match = re.compile(r"[.。](?=\s|\*|$)|[;；]|(?<=\d)\s*(?:because|since)\b").search(
+        text, start, end
+    )
     return match.start() if match else end
 
 

@@ -30,7 +30,10 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, replacement in (
         (r"\\{2,8}(?=[a-zA-Z])", r"\\"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\(?:left|right|bigg?|Bigg?|bigl|bigr|displaystyle|textstyle|limits|rm|bf)(?![a-zA-Z])", ""),
+        (
+            r"\\(?:left|right|bigg?|Bigg?|bigl|bigr|displaystyle|textstyle|limits|rm|bf)(?![a-zA-Z])",
+            "",
+        ),
         (r"\\(?:[!,;:> ]|quad|qquad|thinspace|hspace\{[^{}]*\})", " "),
         (r"~", " "),
         (r"\\(?:cdot|times|ast)(?![a-zA-Z])", " * "),
@@ -58,7 +61,9 @@ _BARE_FRAC_RIGHT = re.compile(r"(\\frac\s*\{[^{}]*\})\s*(\d)")
 _BARE_SQRT = re.compile(r"\\sqrt\s*(\d+|[a-zA-Z])")
 _CALL_SQRT = re.compile(r"(?<!\\)\bsqrt\s*\(([^()]*)\)|\\sqrt\s*\(([^()]*)\)")
 _CURRENCY = re.compile(r"\\?[$€£¥₹]")
-_OUTER = re.compile(r"^\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*[.,;]?\s*$", re.DOTALL)
+_OUTER = re.compile(
+    r"^\s*(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\])\s*[.,;]?\s*$", re.DOTALL
+)
 
 
 def normalise(text: str) -> str:
@@ -77,6 +82,11 @@ def plain_words(text: str) -> str:
     """The words of an answer: text groups opened, case folded, punctuation dropped."""
     text = re.sub(r"\\[a-zA-Z]+|[\x01\x02{}$]", " ", normalise(text).replace("_", " "))
     return " ".join(re.sub(r"[^\w\s'-]", " ", text.casefold()).split())
+
+
+def squeeze(text: str) -> str:
+    """A normalised text without the spaces that mean nothing: between words they stay."""
+    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", re.sub(f"[{TEXT_OPEN}{TEXT_CLOSE}]", " ", text))
 
 
 def _unicode(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .base import MAX_REFERENCE, Verdict, correct, error, incorrect, unverifiable
 from .extraction import Extraction, extract_answer, last_boxed
-from .latex import TEXT_CLOSE, TEXT_OPEN, normalise
+from .latex import TEXT_CLOSE, TEXT_OPEN, normalise, squeeze
 from .pool import Outcome, default_pool
 from .quick import quick_equal
 from .reading import split_unit, units_clash
@@ -80,7 +80,7 @@ class MathVerifier:
 
     def _cached(self, gold: str, answer: str, timeout: float | None) -> Outcome:
         """Outcomes by (reference, normalised answer): samples of a problem share few answers."""
-        key = (gold, answer)
+        key = (squeeze(gold), squeeze(answer))
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from concurrent.futures import TimeoutError as FutureTimeout
+import time
+from concurrent.futures import CancelledError, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +78,18 @@ class MathPool:
         except (ImportError, AssertionError, AttributeError, RuntimeError, OSError) as problem:
             self._drop()
             return Outcome("pool_unavailable", {"error": repr(problem)[:200]})
+        if not self._wait(future):
+            future.cancel()
+            return Outcome("pool_unavailable", {"error": "closed" if self._closed else "no child"})
         return _outcome(future, limit)
+
+    def _wait(self, future: Any) -> bool:
+        """Wait for a comparison; False if its turn never came or the pool was closed meanwhile."""
+        deadline = time.monotonic() + QUEUE_TIMEOUT
+        while not self._closed and time.monotonic() < deadline:
+            if wait([future], timeout=0.5).done:
+                return True
+        return bool(future.done())
 
     def _running(self) -> Any:
         with self._lock:
@@ -121,16 +133,17 @@ class MathPool:
 
 
 def _outcome(future: Any, limit: float) -> Outcome:
-    """Wait for one comparison and name what became of it."""
+    """Name what became of a comparison that has ended."""
     from pebble import ProcessExpired
 
     try:
-        result = future.result(timeout=QUEUE_TIMEOUT)
-    except FutureTimeout:
-        future.cancel()
+        result = future.result(timeout=0)
+    except TimeoutError:
         return Outcome("timeout", {"limit_s": limit})
     except ProcessExpired as problem:
         return Outcome("crashed", {"exit": problem.exitcode})
+    except CancelledError:
+        return Outcome("pool_unavailable", {"error": "closed"})
     except Exception as problem:  # whatever the library raised in the child
         return Outcome("crashed", {"error": type(problem).__name__})
     if result["outcome"] == "memory":

@@ -1,4 +1,4 @@
-"""Imported by the fork server before it forks: loads the algebra libraries once for all children."""
+"""Imported by the fork server before it forks: loads the algebra libraries for all children."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from . import exactvalue as ev
-from .latex import TEXT_CLOSE, TEXT_OPEN, find_unit, normalise, plain_words
+from .latex import TEXT_CLOSE, TEXT_OPEN, find_unit, normalise, plain_words, squeeze
 from .reading import MAX_LENGTH, Reading, Scalar, read_normalised
 
 # A decimal stands for an exact number only with at least so many significant digits.
@@ -37,17 +37,12 @@ def _quick_equal(a: str, b: str) -> bool | None:
     left, right = normalise(a), normalise(b)
     if not left or not right:
         return None
-    if _squeezed(left) == _squeezed(right):
+    if squeeze(left) == squeeze(right):
         return True
     decided = _compare_bases(left, right)
     if decided is None:
         decided = _compare_readings(read_normalised(left), read_normalised(right))
     return _compare_words(left, right) if decided is None else decided
-
-
-def _squeezed(text: str) -> str:
-    """Without the spaces that mean nothing: not those between two letters or digits."""
-    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", re.sub(f"[{TEXT_OPEN}{TEXT_CLOSE}]", " ", text))
 
 
 def _compare_bases(a: str, b: str) -> bool | None:
@@ -71,10 +66,8 @@ def _compare_readings(a: Reading | None, b: Reading | None) -> bool | None:
         return False
     if a.kind == b.kind == "scalar":
         return scalars_equal(a.items[0], b.items[0], factors)
-    if {a.kind, b.kind} == {"scalar", "ratio"}:
-        return _ratio_equals(a, b)
     if "scalar" in (a.kind, b.kind):
-        return _lone_item(a, b, factors)
+        return _scalar_and_collection(a, b, factors)
     return _collections_equal(a, b)
 
 
@@ -139,11 +132,15 @@ def _ratio_equals(a: Reading, b: Reading) -> bool | None:
     return None if quotient is None else quotient == scalar.items[0].exact
 
 
-def _lone_item(a: Reading, b: Reading, factors: tuple[Fraction, Fraction]) -> bool | None:
-    """``{5}`` beside 5 is 5; more items are never one number."""
+def _scalar_and_collection(
+    a: Reading, b: Reading, factors: tuple[Fraction, Fraction]
+) -> bool | None:
+    """``{5}`` beside 5 is 5, ``3:4`` beside 3/4 is its value; several items are no number."""
+    if "ratio" in (a.kind, b.kind):
+        return _ratio_equals(a, b)
     if len(a.items) == len(b.items) == 1:
         return scalars_equal(a.items[0], b.items[0], factors)
-    return None if "ratio" in (a.kind, b.kind) else False
+    return False
 
 
 def _collections_equal(a: Reading, b: Reading) -> bool | None:

@@ -25,7 +25,9 @@ _MIXED = re.compile(r"^([-+]?)(\d+) (\d+) ?/ ?(\d+)$")
 _TEXT_UNIT = re.compile(
     rf"^(.*?) ?{TEXT_OPEN}([^{TEXT_CLOSE}]*){TEXT_CLOSE} ?(\^ ?\{{?[-\d]+\}}?)?$", re.DOTALL
 )
-_WORD_UNIT = re.compile(r"^(.*[\d})]) ([A-Za-z][A-Za-z/ -]{2,60}|[a-z]{2,3}|km/h|m/s)( ?\^ ?\{?[23]\}?)?$")
+_WORD_UNIT = re.compile(
+    r"^(.*[\d})]) ([A-Za-z][A-Za-z/ -]{2,60}|[a-z]{2,3}|km/h|m/s)( ?\^ ?\{?[23]\}?)?$"
+)
 _SEPARATOR_WORDS = re.compile(rf"{TEXT_OPEN}? ?\b(?:and|or)\b ?{TEXT_CLOSE}?", re.IGNORECASE)
 _LETTER_WORD = re.compile(r"[a-zA-Z]{3,}")
 _TOKEN = re.compile(
@@ -104,7 +106,9 @@ def _percent_word(text: str) -> bool:
 
 
 def _percent_words(text: str) -> str:
-    return re.sub(rf"{TEXT_OPEN}? ?(?:percent|per cent|pct|%) ?{TEXT_CLOSE}?$", "%", text, flags=re.I)
+    return re.sub(
+        rf"{TEXT_OPEN}? ?(?:percent|per cent|pct|%) ?{TEXT_CLOSE}?$", "%", text, flags=re.I
+    )
 
 
 def _read_plus_minus(text: str) -> Reading | None:
@@ -245,23 +249,23 @@ class _Parser:
     def _product(self) -> ev.Exact | None:
         value = self._signed()
         while value is not None:
-            token = self._peek()
-            if token in ("*", "/"):
+            mark = self._peek()
+            if mark in ("*", "/"):
                 self.position += 1
                 factor = self._signed()
-            elif token in ("(", "sqrt", "pi", "frac"):
-                if token == "frac" and self._previous_is_integer():
+            elif mark in ("(", "sqrt", "pi", "frac"):
+                if mark == "frac" and self._previous_is_integer():
                     return self._mixed(value)
                 factor = self._power()
             else:
                 break
             if factor is None:
                 return None
-            value = ev.divide(value, factor) if token == "/" else ev.multiply(value, factor)
+            value = ev.divide(value, factor) if mark == "/" else ev.multiply(value, factor)
         return value
 
     def _previous_is_integer(self) -> bool:
-        return bool(self.tokens) and self.tokens[self.position - 1].isdigit()
+        return bool(self.tokens and self.tokens[self.position - 1].isdigit())
 
     def _mixed(self, whole: ev.Exact) -> ev.Exact | None:
         r"""``1\frac{1}{2}`` is one and a half: a proper fraction right after an integer."""
@@ -301,19 +305,19 @@ class _Parser:
         return self._atom()
 
     def _atom(self) -> ev.Exact | None:
-        token = self._peek()
-        if token == "(":
+        mark = self._peek()
+        if mark == "(":
             return self._group("(", ")")
-        if token == "{":
+        if mark == "{":
             return self._group("{", "}")
         self.position += 1
-        if token == "pi":
+        if mark == "pi":
             return ev.PI
-        if token == "frac":
+        if mark == "frac":
             return self._fraction()
-        if token == "sqrt":
+        if mark == "sqrt":
             return self._root()
-        return ev.rational(Fraction(token)) if token[:1].isdigit() or token[:1] == "." else None
+        return ev.rational(Fraction(mark)) if mark[:1].isdigit() or mark[:1] == "." else None
 
     def _group(self, opening: str, closing: str) -> ev.Exact | None:
         if not self._take(opening):
@@ -349,9 +353,8 @@ def _tokens(text: str) -> list[str] | None:
         if match is None:
             return None if text[position:].strip() else tokens
         token = match["num"] or match["cmd"] or match["op"] or match["pi"]
-        if match["num"] and tokens and (tokens[-1][-1].isdigit() or tokens[-1] in (")", "}")):
-            if tokens[-1] != "}" or "frac" not in tokens:
-                return None
+        if match["num"] and tokens and tokens[-1][-1].isdigit():
+            return None
         tokens.append(token)
         position = match.end()
     return tokens

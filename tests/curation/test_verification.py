@@ -1,4 +1,4 @@
-"""Storing verdicts: once each, resumable, errors tried again, nothing stored when the service is away."""
+"""Storing verdicts: once each, resumable, errors tried again, nothing stored without a service."""
 
 from __future__ import annotations
 

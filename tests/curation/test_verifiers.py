@@ -165,7 +165,8 @@ def test_quick_equality_is_symmetric(reference: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [("x+1", "1+x"), ("5", "5^{5^{5^{5^5}}}"), ("[1,2]", "(1,2)"), ("", "1"), ("x=1", "y=1")]
+    ("a", "b"),
+    [("x+1", "1+x"), ("5", "5^{5^{5^{5^5}}}"), ("[1,2]", "(1,2)"), ("", "1"), ("x=1", "y=1")],
 )
 def test_quick_equality_leaves_open_what_it_cannot_prove(a: str, b: str) -> None:
     assert quick_equal(a, b) is None
@@ -205,7 +206,11 @@ def test_an_unknown_kind_is_our_error() -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["See the proof above for why this holds.", "Prove that the sum is even", "answers may vary here"],
+    [
+        "See the proof above for why this holds.",
+        "Prove that the sum is even",
+        "answers may vary here",
+    ],
 )
 def test_a_prose_reference_is_unverifiable_not_incorrect(reference: str) -> None:
     verdict = verify("math", r"\boxed{7}", reference)
@@ -301,7 +306,7 @@ def test_a_verdict_survives_json() -> None:
 
 
 def test_importing_the_verifiers_loads_nothing_heavy() -> None:
-    heavy = "django celery torch sympy math_verify pebble httpx starlette numpy".split()
+    heavy = ["django", "celery", "torch", "sympy", "math_verify", "pebble", "httpx", "numpy"]
     code = (
         "import sys, curation.verifiers, curation.sandbox.client\n"
         f"print([m for m in {heavy!r} if m in sys.modules])"

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from curation.sandbox.selftest import SelfTest
-from curation.verifiers import VERIFIERS, Verdict, verify
+from curation.verifiers import VERIFIERS, verify
 from curation.verifiers.base import error
 from curation.verifiers.pool import MathPool, use_pool
 

@@ -1,0 +1,171 @@
+"""The killable pool: a stuck or killed comparison is an error, and the next one is served."""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from curation.verifiers import engine, verify
+from curation.verifiers.pool import MathPool, Outcome, default_pool, use_pool
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STUCK = [
+    r"5^{5^{5^{5^5}}}",
+    r"\dfrac{5^{(5^{(5^{(5^5)})}-4)}-5}{16}",
+    r"9^{9^{9^9}}+1",
+]
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[MathPool]:
+    """One child and one second, so that a stuck child would be noticed."""
+    pool = MathPool(1, timeout=1.0)
+    before = default_pool()
+    use_pool(pool)
+    assert pool.compare("x+1", "1+x", None).name in ("equal", "timeout")
+    assert pool.compare("x+1", "1+x", None).name == "equal"
+    yield pool
+    use_pool(before)
+    pool.close()
+
+
+@pytest.mark.parametrize("answer", STUCK)
+def test_a_stuck_comparison_is_our_error_within_its_limit(pool: MathPool, answer: str) -> None:
+    started = time.monotonic()
+    verdict = verify("math", rf"\boxed{{{answer}}}", "17")
+    assert (verdict.verdict, verdict.reason, verdict.score) == ("error", "timeout", None)
+    assert time.monotonic() - started < 3
+    started = time.monotonic()
+    assert pool.compare("2y", "y+y").name == "equal"
+    assert time.monotonic() - started < 2
+
+
+def test_a_killed_child_costs_at_most_its_own_comparison(pool: MathPool) -> None:
+    assert pool.compare("a+b", "b+a").name == "equal"
+    victims = pool.pids()
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    assert pool.compare("a+b+c", "c+b+a").name == "equal"
+    assert pool.pids() != victims
+
+
+def test_an_error_is_not_remembered(pool: MathPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    response = r"\boxed{q+1}"
+    real = pool.compare
+    monkeypatch.setattr(pool, "compare", lambda *a: Outcome("crashed"))
+    assert verify("math", response, "1+q").reason == "crashed"
+    monkeypatch.setattr(pool, "compare", real)
+    assert verify("math", response, "1+q").verdict == "correct"
+
+
+def test_a_remembered_outcome_needs_no_child(
+    pool: MathPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = r"\boxed{w+2}"
+    assert verify("math", response, "2+w").verdict == "correct"
+    monkeypatch.setattr(pool, "compare", lambda *a: pytest.fail("asked the pool again"))
+    assert verify("math", response, "2+w").verdict == "correct"
+    assert verify("math", r"other text, same answer \boxed{ w + 2 }", "2+w").verdict == "correct"
+
+
+def test_a_child_cannot_take_more_memory_than_its_limit() -> None:
+    pool = MathPool(1, memory=900 * 1024**2)
+    try:
+        greedy = pool._running().schedule(operator.mul, args=(b"x", 900 * 1024**2))
+        with pytest.raises(MemoryError):
+            greedy.result(timeout=60)
+        assert pool.compare("a+b", "b+a").name == "equal"
+    finally:
+        pool.close()
+
+
+def test_a_comparison_out_of_memory_is_our_error(
+    pool: MathPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(reference: str, answer: str) -> dict[str, object]:
+        raise MemoryError
+
+    monkeypatch.setattr(engine, "_compare", exhausted)
+    assert engine.compare_maths("1", "2") == {
+        "outcome": "memory",
+        "detail": {"error": "MemoryError"},
+    }
+    monkeypatch.setattr(pool, "_attempt", lambda *a: Outcome("crashed", {"error": "MemoryError"}))
+    verdict = verify("math", r"\boxed{m+1}", "m+2")
+    assert (verdict.verdict, verdict.reason) == ("error", "crashed")
+
+
+def test_children_are_replaced_after_their_number_of_tasks() -> None:
+    pool = MathPool(1, max_tasks=3)
+    try:
+        seen = set()
+        for number in range(10):
+            assert pool.compare(f"x+{number}", f"{number}+x").name == "equal"
+            seen.update(pool.pids())
+        assert len(seen) >= 3
+    finally:
+        pool.close()
+
+
+def test_a_closed_pool_is_an_error_and_leaves_no_child() -> None:
+    pool = MathPool(1)
+    assert pool.compare("a+b", "b+a").name == "equal"
+    pids = pool.pids()
+    pool.close()
+    assert pool.compare("a+b", "b+a").name == "pool_unavailable"
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+SCRIPT = """
+from curation.verifiers import verify
+print("run")
+print(verify("math", r"\\\\boxed{x+1}", "1+x").verdict)
+"""
+
+
+def test_a_script_without_a_main_guard_can_verify_and_is_run_once(tmp_path: Path) -> None:
+    script = tmp_path / "plain.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == ["run", "correct"]
+
+
+def test_children_die_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from curation.verifiers.pool import MathPool; import time; p = MathPool(2)\n"
+        "p.compare('x+1', '1+x'); print(*p.pids(), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert pids
+    deadline = time.monotonic() + 5
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a child outlived its parent"
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
