@@ -67,7 +67,7 @@ class TrainingClient:
         return self._get(f"training-runs/{_segment(run_id)}/")
 
     def open_runs(self) -> list[dict[str, Any]]:
-        """Runs that wait for a trainer, and running ones, whose trainer may have died; oldest first.
+        """Runs that wait for a trainer and running ones (theirs may have died); oldest first.
 
         Only the first page of each: a trainer takes one and then asks again.
         """

@@ -22,7 +22,13 @@ ShouldStop = Callable[[], bool]
 
 # What TRL logs at the end of a run about the run itself, not about a step.
 _TOTALS = frozenset(
-    "train_runtime train_samples_per_second train_steps_per_second train_loss total_flos".split()
+    {
+        "train_runtime",
+        "train_samples_per_second",
+        "train_steps_per_second",
+        "train_loss",
+        "total_flos",
+    }
 )
 
 
@@ -193,7 +199,7 @@ def _arguments(config: TrainConfig, out: Path) -> dict[str, Any]:
         "save_total_limit": 2,
         "use_cpu": on_cpu,
         "bf16": not on_cpu,
-        "activation_checkpointing": not on_cpu,
+        "gradient_checkpointing": not on_cpu,
         "dataloader_pin_memory": not on_cpu,
         "report_to": "none",
         "push_to_hub": False,
