@@ -22,7 +22,14 @@ from curation.segmentation.kinds import (
     UNCERTAINTY,
 )
 from curation.segmentation.types import AnswerMention, Equal, Segment
-from curation.segmentation.values import boxed_at, last_value, plain_equal, right_side, value_after
+from curation.segmentation.values import (
+    boxed_at,
+    is_evaluated,
+    last_value,
+    plain_equal,
+    right_side,
+    value_after,
+)
 
 BOXED, STATED, CONCLUDED, HEDGED = "boxed", "stated", "concluded", "hedged"
 # A concluded value of few digits must be said again within this many leaves to count.
@@ -149,7 +156,11 @@ def first_correct(
     certain = _is_distinctive(reference)
     asked = frozenset() if certain else asked_words(text, segments)
     for mention in right:
-        if certain or mention.strength != CONCLUDED:
+        if mention.strength != CONCLUDED:
+            return mention
+        if not is_evaluated(mention.value, reference):
+            continue
+        if certain:
             return mention
         if _is_confirmed(text, segments, mention, mentions):
             return mention
@@ -304,9 +315,12 @@ def _is_confirmed(
 ) -> bool:
     """The next statement, within ``CONFIRM_WITHIN`` leaves, says the same and not by a new way.
 
+    The last words of the reasoning need no confirmation.
     Where the value is calculated again before it is said again, without a look back that would
     make the calculation a check, the first one was a number that happened to be equal.
     """
+    if segments[mention.leaf + 1 : mention.leaf + 2] and segments[mention.leaf + 1].kind == TAG:
+        return True
     later = _next_statement(mention, mentions)
     if later is None or not later.matches:
         return False

@@ -106,7 +106,8 @@ def _conclusion_start(leaves: Sequence[Segment], floor: int, high: int, stating:
     start, stated = high, high
     while start > max(floor, high - _CLOSING_LEAVES) and leaves[start - 1].kind in _SETTLED:
         start -= 1
-        if start in stating:
+        # "**Final Answer**" alone on its line heads the statement that follows it.
+        if start in stating or leaves[start].kind == kinds.FINAL_ANSWER:
             stated = start
     return stated
 

@@ -106,6 +106,14 @@ def plain_equal(left: str, right: str) -> bool | None:
     return first == second
 
 
+def is_evaluated(value: str, reference: str) -> bool:
+    """The value is written out as far as the reference: ``43/0.86`` is not yet 50."""
+    wanted = _rational(_clean(reference))
+    if wanted is None or wanted.denominator != 1:
+        return True
+    return _SIMPLE.fullmatch(_clean(value).replace(",", "")) is not None
+
+
 def _clean(value: str) -> str:
     value = value[:VALUE_LIMIT].strip()
     boxed = value.find("\\boxed")
