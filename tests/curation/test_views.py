@@ -1,0 +1,410 @@
+"""Every page, asked for as each role; what it shows and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from curation.models import Job, Membership, ModelEndpoint, Problem, Project
+from tests.curation import views_world
+from tests.curation.views_world import HOSTILE, World
+
+pytestmark = pytest.mark.django_db
+QUERY_COUNTS = Path(__file__).with_name("query_counts.json")
+LISTS = ("sources", "problems", "traces", "jobs", "teachers", "recipes", "selections", "exports",
+         "training", "members", "tokens", "schedules")  # fmt: skip
+
+
+@pytest.fixture
+def world(project: Project, user: Any, tmp_path: Path) -> World:
+    return views_world.build(project, user, tmp_path)
+
+
+@pytest.fixture
+def owner(client: Client, user: Any) -> Client:
+    client.force_login(user)
+    return client
+
+
+def member(project: Project, role: str) -> Client:
+    person = get_user_model().objects.create_user(f"a-{role}", password="correct horse 2")
+    Membership.objects.create(project=project, user=person, role=role)
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def pages(world: World) -> dict[str, str]:
+    """Address of every page -> a text of its own that must stand on it."""
+    base = f"/p/{world.project.slug}/"
+    return {
+        "/": world.project.name,
+        base: "From source to export",
+        f"{base}sources/": "numbers",
+        f"{base}sources/{world.source.pk}/": "bad_json",
+        f"{base}sources/{world.source.pk}/rejects/{world.reject.pk}/": "812",
+        f"{base}problems/": "Problem 1: what is",
+        f"{base}problems/?by=meaning&q=what": "embedded",
+        f"{base}problems/{world.problem.pk}/": "teacher-7b",
+        f"{base}traces/": "teacher-7b",
+        f"{base}traces/{world.trace.pk}/": "after a correct answer",
+        f"{base}traces/{world.derived.pk}/": f"trace {world.trace.pk}",
+        f"{base}jobs/": "import",
+        f"{base}jobs/{world.job.pk}/": "four rows read",
+        f"{base}teachers/": "demo",
+        f"{base}teachers/{world.teacher.pk}/": "refused",
+        f"{base}recipes/": "sft-verified",
+        f"{base}recipes/{world.recipe.pk}/": "per_problem",
+        f"{base}selections/": "not_correct",
+        f"{base}selections/{world.selection.pk}/": "Problem 1: what is",
+        f"{base}selections/{world.selection.pk}/?excluded=not_correct": "Left out: not_correct",
+        f"{base}exports/": world.export.digest[:12],
+        f"{base}exports/{world.export.pk}/": "data/train.jsonl",
+        f"{base}training/": "first-run",
+        f"{base}training/{world.run.pk}/": "61 of 100",
+        f"{base}members/": "alice",
+        f"{base}tokens/": "No tokens yet",
+        f"{base}schedules/": "nightly",
+    }
+
+
+def test_every_page_shows_a_row_of_the_database(owner: Client, world: World) -> None:
+    for address, expected in pages(world).items():
+        answer = owner.get(address)
+        assert answer.status_code == 200, address
+        assert expected in answer.content.decode(), address
+
+
+def test_no_page_has_inline_style_script_or_handlers(owner: Client, world: World) -> None:
+    base = f"/p/{world.project.slug}/"
+    more = [f"{base}sources/import/", f"{base}teachers/add/", f"{base}recipes/add/"]
+    for address in [*pages(world), *more]:
+        html = owner.get(address).content.decode()
+        tags = re.findall(r"<[a-zA-Z][^>]*>", html)
+        assert not [t for t in tags if re.search(r"\sstyle\s*=|\son[a-z]+\s*=", t)], address
+        assert not re.search(r"<style|<script(?![^>]*\ssrc=)", html), address
+
+
+def test_text_of_models_is_never_markup(owner: Client, world: World) -> None:
+    for address in pages(world):
+        html = owner.get(address).content.decode()
+        assert "<script>document" not in html, address
+        assert "<img src=x" not in html, address
+    html = owner.get(f"/p/{world.project.slug}/traces/{world.trace.pk}/").content.decode()
+    assert "{{7*7}}{% debug %}" in html
+    assert "hidden control characters" in html
+
+
+def test_a_stranger_gets_the_answer_of_a_project_that_does_not_exist(world: World) -> None:
+    stranger = Client()
+    stranger.force_login(get_user_model().objects.create_user("mallory"))
+    for address in pages(world):
+        if address == "/":
+            continue
+        found = stranger.get(address)
+        missing = stranger.get(address.replace(f"/p/{world.project.slug}/", "/p/no-such/"))
+        assert found.status_code == missing.status_code == 404, address
+        assert re.sub(rb'X-CSRFToken[^}]*|value="[^"]*"', b"", found.content) == re.sub(
+            rb'X-CSRFToken[^}]*|value="[^"]*"', b"", missing.content
+        )
+
+
+def test_who_is_not_logged_in_is_sent_to_the_login(client: Client, world: World) -> None:
+    for address in pages(world):
+        answer = client.get(address)
+        assert answer.status_code == 302 and answer["Location"].startswith("/login/"), address
+
+
+def test_objects_of_another_project_do_not_exist(
+    owner: Client, world: World, user: Any, tmp_path: Path
+) -> None:
+    other = Project.objects.create(slug="other", name="Other")
+    Membership.objects.create(project=other, user=user, role="owner")
+    for address in pages(world):
+        if re.search(r"/\d+/", address):
+            moved = address.replace("/p/demo/", "/p/other/")
+            assert owner.get(moved).status_code == 404, moved
+
+
+POSTS_OF_CURATORS = (
+    "jobs/start/", "jobs/{job}/cancel/", "jobs/{job}/retry/", "teachers/{teacher}/probe/",
+    "teachers/{teacher}/switch/", "teachers/{teacher}/generate/", "teachers/add/", "recipes/add/",
+    "recipes/{recipe}/run/", "selections/{selection}/export/", "exports/{export}/train/",
+    "training/{run}/cancel/", "schedules/add/", "schedules/{schedule}/switch/",
+    "schedules/{schedule}/delete/", "sources/import/",
+)  # fmt: skip
+POSTS_OF_OWNERS = (
+    "members/invite/", "members/{member}/role/", "members/{member}/remove/",
+    "members/{member}/disable/", "members/{member}/password/",
+)  # fmt: skip
+
+
+def posts(world: World, patterns: tuple[str, ...]) -> list[str]:
+    ids = {
+        name: getattr(world, name).pk
+        for name in ("job", "teacher", "recipe", "selection", "export", "run", "schedule")
+    }
+    ids["member"] = Membership.objects.filter(project=world.project)[0].pk
+    return [f"/p/{world.project.slug}/{p.format(**ids)}" for p in patterns]
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_who_may_not_change_things_is_refused_by_the_server(world: World, role: str) -> None:
+    client = member(world.project, role)
+    for address in posts(world, POSTS_OF_CURATORS + POSTS_OF_OWNERS):
+        assert client.post(address).status_code == 403, address
+    assert Job.objects.count() == 1
+
+
+def test_a_curator_may_not_manage_members(world: World) -> None:
+    client = member(world.project, "curator")
+    for address in posts(world, POSTS_OF_OWNERS):
+        assert client.post(address).status_code == 403, address
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_buttons_that_change_things_are_not_offered_to_readers(world: World, role: str) -> None:
+    client = member(world.project, role)
+    for address in pages(world):
+        html = client.get(address).content.decode()
+        for target in posts(world, POSTS_OF_CURATORS + POSTS_OF_OWNERS):
+            assert f'action="{target}"' not in html, (address, target)
+
+
+def test_pages_that_change_things_refuse_a_get(owner: Client, world: World) -> None:
+    forms = ("teachers/add/", "recipes/add/", "sources/import/")
+    for address in posts(world, POSTS_OF_CURATORS + POSTS_OF_OWNERS):
+        wanted = 200 if address.endswith(forms) else 405
+        assert owner.get(address).status_code == wanted, address
+
+
+def count_queries(client: Client, address: str) -> int:
+    client.get(address)  # the first request of a session may read what later ones have
+    with CaptureQueriesContext(connection, ) as queries:
+        assert client.get(address).status_code == 200
+    return len(queries)
+
+
+def test_list_pages_make_the_checked_in_number_of_queries_however_long_they_are(
+    owner: Client, world: World
+) -> None:
+    base = f"/p/{world.project.slug}/"
+    addresses = {name: f"{base}{name}/" for name in LISTS} | {"dashboard": base, "projects": "/"}
+    before = {name: count_queries(owner, a) for name, a in addresses.items()}
+    more = views_world.add_problems(world.project, world.source, 100, 40)
+    views_world.add_traces(more, world.teacher, 2)
+    after = {name: count_queries(owner, a) for name, a in addresses.items()}
+    assert after == before
+    if os.environ.get("WHITTLE_WRITE_QUERY_COUNTS"):
+        QUERY_COUNTS.write_text(json.dumps(before, indent=1, sort_keys=True) + "\n")
+    assert before == json.loads(QUERY_COUNTS.read_text())
+
+
+def test_list_pages_never_read_the_text_of_a_trace(owner: Client, world: World) -> None:
+    base = f"/p/{world.project.slug}/"
+    addresses = [f"{base}{name}/" for name in LISTS] + [base, f"{base}problems/{world.problem.pk}/"]
+    for address in addresses:
+        with CaptureQueriesContext(connection) as queries:
+            owner.get(address)
+        for query in queries:
+            assert '"curation_trace"."text",' not in query["sql"], (address, query["sql"])
+            assert '"curation_trace"."text" ' not in query["sql"], (address, query["sql"])
+
+
+def ids_on(client: Client, address: str) -> tuple[list[int], str]:
+    html = client.get(address).content.decode()
+    found = [int(n) for n in re.findall(r'<td class="num"><a href="/p/demo/\w+/(\d+)/"', html)]
+    link = re.search(r'href="(\?[^"]*)" data-key="n"', html)
+    return found, link.group(1).replace("&amp;", "&") if link else ""
+
+
+def test_following_next_shows_each_row_once(owner: Client, world: World) -> None:
+    views_world.add_problems(world.project, world.source, 100, 120)
+    seen: list[int] = []
+    address, page = "/p/demo/problems/", "?"
+    while page:
+        found, page = ids_on(owner, f"{address}{page}")
+        seen += found
+    assert seen == list(Problem.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def test_previous_leads_back_to_the_same_rows(owner: Client, world: World) -> None:
+    views_world.add_problems(world.project, world.source, 100, 120)
+    first, link = ids_on(owner, "/p/demo/problems/")
+    html = owner.get(f"/p/demo/problems/{link}").content.decode()
+    back = re.search(r'href="(\?[^"]*)" data-key="p"', html)
+    assert back
+    again, _ = ids_on(owner, f"/p/demo/problems/{back.group(1).replace('&amp;', '&')}")
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["after=x", "after=-1", "before=99999999999999999999999", "source=abc", "verdict=maybe",
+     "difficulty=__", "q=%00", "q=%27%22%3B--", "by=meaning", "after=1&before=2", "held=perhaps"],
+)  # fmt: skip
+def test_a_query_string_that_means_nothing_is_no_error(
+    owner: Client, world: World, query: str
+) -> None:
+    for name in LISTS:
+        assert owner.get(f"/p/demo/{name}/?{query}").status_code == 200, name
+
+
+def test_problems_are_filtered_by_verdict_difficulty_and_words(
+    owner: Client, world: World
+) -> None:
+    def shown(query: str) -> list[int]:
+        return ids_on(owner, f"/p/demo/problems/?{query}")[0]
+
+    first, second, third = Problem.objects.order_by("pk").values_list("pk", flat=True)
+    assert shown("difficulty=never") == [first]
+    assert shown("difficulty=edge") == [second, third]
+    assert shown("verdict=unverifiable") == [second]
+    assert shown("verdict=correct") == [first, third]
+    assert shown("q=3+%2B+3") == [third]
+    assert shown("difficulty=ungraded") == []
+
+
+def test_a_job_is_started_shown_cancelled_and_tried_again(owner: Client, world: World) -> None:
+    answer = owner.post("/p/demo/jobs/start/", {"kind": "verify", "source": "numbers"})
+    job = Job.objects.latest("pk")
+    assert answer["Location"] == f"/p/demo/jobs/{job.pk}/"
+    assert (job.kind, job.params, job.state) == ("verify", {"source": "numbers"}, "queued")
+    assert job.created_by and job.created_by.username == "alice"
+    owner.post(f"/p/demo/jobs/{job.pk}/cancel/")
+    job.refresh_from_db()
+    assert job.state == "cancelled"
+    owner.post(f"/p/demo/jobs/{job.pk}/retry/")
+    assert Job.objects.latest("pk").retry_of == job
+
+
+def test_a_kind_of_work_that_is_not_offered_is_refused(owner: Client, world: World) -> None:
+    answer = owner.post("/p/demo/jobs/start/", {"kind": "demo", "source": ""})
+    assert answer.status_code == 400
+    assert Job.objects.count() == 1
+
+
+def test_the_progress_of_a_finished_job_no_longer_asks(owner: Client, world: World) -> None:
+    address = f"/p/demo/jobs/{world.job.pk}/progress/"
+    assert "hx-trigger" in owner.get(address).content.decode()
+    Job.objects.filter(pk=world.job.pk).update(state="done")
+    assert "hx-trigger" not in owner.get(address).content.decode()
+
+
+def test_generating_asks_for_a_job_with_the_sampling_of_the_form(
+    owner: Client, world: World
+) -> None:
+    form = {"n": 4, "temperature": 0.7, "top_p": 1, "max_tokens": 100, "seed": 5, "source": ""}
+    owner.post(f"/p/demo/teachers/{world.teacher.pk}/generate/", form)
+    sampling = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 100, "seed": 5}
+    assert Job.objects.latest("pk").params == {"teacher": "demo", "n": 4, "sampling": sampling}
+
+
+def test_an_endpoint_is_added_and_probed(owner: Client, world: World) -> None:
+    form = {"name": "vllm", "kind": "teacher", "base_url": "http://10.0.0.1:8000/v1/", "model": "q"}
+    owner.post("/p/demo/teachers/add/", form)
+    made = ModelEndpoint.objects.get(name="vllm")
+    assert made.base_url == "http://10.0.0.1:8000/v1"
+    job = Job.objects.latest("pk")
+    assert (job.kind, job.params) == ("probe", {"teacher": "vllm"})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"base_url": "file:///etc/passwd"}, {"base_url": "http://u:p@host/v1"}, {"name": "demo"},
+     {"api_key_env": "SECRET_KEY"}, {"sampling": "[1]"}, {"limits": "{"}],
+)  # fmt: skip
+def test_an_endpoint_that_cannot_be_right_is_refused(
+    owner: Client, world: World, changed: dict[str, str]
+) -> None:
+    form = {"name": "new", "kind": "teacher", "base_url": "http://h/v1", "model": "q"} | changed
+    answer = owner.post("/p/demo/teachers/add/", form)
+    assert answer.status_code == 200 and "errorlist" in answer.content.decode()
+    assert ModelEndpoint.objects.count() == 1
+
+
+def test_a_recipe_written_twice_is_one_version_and_a_changed_one_is_the_next(
+    owner: Client, world: World
+) -> None:
+    spec = {"name": "mine", "kind": "sft", "per_problem": 2}
+    first = owner.post("/p/demo/recipes/add/", {"spec": json.dumps(spec)})["Location"]
+    assert owner.post("/p/demo/recipes/add/", {"spec": json.dumps(spec)})["Location"] == first
+    changed = json.dumps(spec | {"per_problem": 3})
+    second = owner.post("/p/demo/recipes/add/", {"spec": changed})["Location"]
+    assert second != first and "v2" in owner.get(second).content.decode()
+    wrong = owner.post("/p/demo/recipes/add/", {"spec": '{"name": "x", "colour": 1}'})
+    assert "colour: no such field" in wrong.content.decode()
+
+
+def test_running_a_recipe_names_its_version(owner: Client, world: World) -> None:
+    owner.post(f"/p/demo/recipes/{world.recipe.pk}/run/")
+    assert Job.objects.latest("pk").params == {"recipe": "sft-verified@1"}
+
+
+def test_exporting_a_selection_makes_a_job(owner: Client, world: World) -> None:
+    owner.post(f"/p/demo/selections/{world.selection.pk}/export/", {"format": "trl_sft"})
+    job = Job.objects.latest("pk")
+    assert job.kind == "export"
+    assert job.params == {"selection": world.selection.pk, "format": "trl_sft"}
+
+
+def test_files_of_an_export_come_down_byte_for_byte(owner: Client, world: World) -> None:
+    base = f"/p/demo/exports/{world.export.pk}/files/"
+    answer = owner.get(f"{base}data/train.jsonl")
+    assert b"".join(answer.streaming_content) == b'{"messages": []}\n'
+    assert "attachment" in answer["Content-Disposition"]
+    for path in ("../../secret_key", "data/../manifest.json", "/etc/passwd", "data/other.jsonl"):
+        assert owner.get(f"{base}{path}").status_code == 404, path
+
+
+def test_verifying_an_export_says_what_changed(owner: Client, world: World) -> None:
+    address = f"/p/demo/exports/{world.export.pk}/verify/"
+    assert "Whole and unchanged" in owner.post(address, follow=True).content.decode()
+    (Path(world.export.path) / "data/train.jsonl").write_bytes(b'{"messages": {}}\n')
+    assert "data/train.jsonl" in owner.post(address, follow=True).context["messages"]._loaded_data[
+        0
+    ].message
+
+
+def test_a_training_run_is_queued_and_cancelled(owner: Client, world: World) -> None:
+    form = {"name": "r2", "base_model": "demo-student-start", "method": "sft", "config": "{}"}
+    answer = owner.post(f"/p/demo/exports/{world.export.pk}/train/", form)
+    page = owner.get(answer["Location"]).content.decode()
+    assert "python -m workers.trainer" in page
+    run = world.export.training_runs.get(name="r2")
+    assert run.config == {"method": "sft", "base_model": "demo-student-start"}
+    owner.post(f"/p/demo/training/{run.pk}/cancel/")
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+
+
+def test_the_stored_text_comes_down_byte_for_byte(owner: Client, world: World) -> None:
+    answer = owner.get(f"/p/demo/traces/{world.trace.pk}/text/")
+    assert answer.content == views_world.TEXT.encode()
+    assert answer["Content-Type"].startswith("text/plain")
+
+
+def test_a_project_is_made_by_who_becomes_its_owner(owner: Client, user: Any) -> None:
+    owner.post("/", {"name": "New one", "slug": "new-one"})
+    assert Membership.objects.get(project__slug="new-one", user=user).role == "owner"
+
+
+def test_pages_whose_address_is_wrong_are_404(owner: Client, world: World) -> None:
+    assert owner.get("/p/demo/traces/99999999/").status_code == 404
+    assert owner.get("/p/demo/nothing/").status_code == 404
+
+
+def test_a_hostile_rejected_row_is_shown_as_text(owner: Client, world: World) -> None:
+    address = f"/p/demo/sources/{world.source.pk}/rejects/{world.reject.pk}/"
+    html = owner.get(address).content.decode()
+    assert "&lt;script&gt;" in html and "\\xff" in html
+    assert HOSTILE[:8] not in html.split("<pre")[1]
