@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 import orjson
-from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Max, Model
+from psycopg import sql
 
 from curation.jobs import JobError
 from curation.models import Project, Selection, SelectionExclusion, SelectionRow
@@ -21,7 +22,6 @@ from curation.selection.presets import PRESETS
 from curation.selection.recipe import Recipe, RecipeError, recipe_from_dict
 
 SPOOL_BYTES = 16 * 1024 * 1024
-BATCH = 2_000
 
 
 def store_recipe(project: Project, recipe: Recipe) -> StoredRecipe:
@@ -162,7 +162,7 @@ class Draft:
         }
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows in order, as keyword arguments of SelectionRow."""
+        """The rows in order, as ``_frozen`` made them."""
         self._rows.seek(0)
         for line in self._rows:
             yield orjson.loads(line)
@@ -221,28 +221,33 @@ def freeze(project: Project, stored: StoredRecipe, draft: Draft) -> tuple[Select
 
 def _write_rows(selection: Selection, draft: Draft) -> None:
     rows = (
-        SelectionRow(selection=selection, position=position, **row)
+        (
+            selection.pk,
+            position,
+            row["problem_id"],
+            row["trace_id"],
+            row["rejected_id"],
+            orjson.dumps(row["hashes"]).decode(),
+            orjson.dumps(row["detail"]).decode(),
+        )
         for position, row in enumerate(draft.rows())
     )
-    _bulk(SelectionRow, rows)
+    ids = ("selection_id", "position", "problem_id", "trace_id", "rejected_id")
+    _copy(SelectionRow, (*ids, "hashes", "detail"), rows)
 
 
 def _write_exclusions(selection: Selection, draft: Draft) -> None:
-    rows = (
-        SelectionExclusion(
-            selection=selection, problem_id=problem, trace_id=trace, reason=reason, detail=detail
-        )
-        for problem, trace, reason, detail in draft.exclusions()
+    rows = ((selection.pk, *line) for line in draft.exclusions())
+    ids = ("selection_id", "problem_id", "trace_id")
+    _copy(SelectionExclusion, (*ids, "reason", "detail"), rows)
+
+
+def _copy(model: type[Model], columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Stream rows into a model's table by COPY: a selection may exclude millions."""
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(model._meta.db_table),
+        sql.SQL(", ").join(sql.Identifier(name) for name in columns),
     )
-    _bulk(SelectionExclusion, rows)
-
-
-def _bulk(model: Any, rows: Iterable[Any]) -> None:
-    """Insert without holding all rows in memory."""
-    batch: list[Any] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            model.objects.bulk_create(batch)
-            batch = []
-    model.objects.bulk_create(batch)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
