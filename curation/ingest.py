@@ -21,7 +21,6 @@ from curation.sources.limits import Limits, limits_from
 from curation.sources.mapping import Mapping, mapping_from
 from curation.sources.plan import Input, files, open_input
 from curation.sources.readers import InputFile, other_files
-from curation.sources.strictjson import check_text
 
 CHUNK_ROWS, CHUNK_BYTES = 500, 4 * 2**20
 COUNTERS = (
@@ -83,7 +82,6 @@ def read_params(given: dict[str, Any]) -> Params:
     if given.get("mapping") and adapter not in (None, "generic"):
         raise JobError("bad_mapping", f"the adapter {adapter} takes no mapping")
     try:
-        check_text(given)
         mapping = mapping_from(given["mapping"]) if given.get("mapping") else None
         limits = limits_from(given.get("limits"))
     except ValueError as error:
