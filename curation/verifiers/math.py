@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from .base import MAX_REFERENCE, Verdict, correct, error, incorrect, unverifiable
-from .extraction import Extraction, extract_answer, last_boxed
+from .extraction import Extraction, extract_answer
 from .latex import TEXT_CLOSE, TEXT_OPEN, normalise, squeeze
 from .pool import Outcome, default_pool
 from .quick import quick_equal
@@ -21,7 +21,6 @@ __all__ = ["MathVerifier", "quick_equal"]
 CACHE_SIZE = 20_000
 # A reference with more plain words than this is a proof or a remark, not an answer.
 MAX_REFERENCE_WORDS = 6
-_HASHES = re.compile(r"####\s*(.+?)\s*$")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}(?![A-Za-z(])")
 _FINAL = ("equal", "different", "bad_reference", "unparsed_answer")
 
@@ -95,14 +94,12 @@ class MathVerifier:
 
 
 def clean_reference(reference: str | None) -> str:
-    r"""The answer inside a reference: after GSM8K's ``####``, or inside its last ``\boxed{}``."""
+    r"""The answer inside a reference: a worked solution ends in ``####``, a box or a statement."""
     text = (reference or "").strip()
-    if "####" in text:
-        match = _HASHES.search(text)
-        text = match.group(1) if match else text
-    if "boxed" in text:
-        box = last_boxed(text)
-        text = box.answer if box is not None and box.answer else text
+    if "boxed" in text or "\n" in text or "####" in text or not is_expression(text):
+        found = extract_answer(text)
+        if found.answer is not None and found.method != "whole":
+            text = found.answer
     return text.strip()
 
 

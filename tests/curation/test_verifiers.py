@@ -222,7 +222,16 @@ def test_a_reference_that_is_no_expression_is_unverifiable() -> None:
     assert (verdict.verdict, verdict.reason) == ("unverifiable", "bad_reference")
 
 
-@pytest.mark.parametrize("reference", ["2 + 12 = 14\n#### 14", r"hence \boxed{14}", " 14 "])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "2 + 12 = 14\n#### 14",
+        "2 + 12 = 14\nA: 14",
+        r"hence \boxed{14}",
+        "The answer is 14.",
+        " 14 ",
+    ],
+)
 def test_the_answer_is_read_from_inside_a_worked_reference(reference: str) -> None:
     assert verify("math", r"\boxed{14}", reference).verdict == "correct"
 
