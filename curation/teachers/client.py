@@ -8,12 +8,13 @@ stops and is shown. Redirects are never followed, so the API key goes to one hos
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -45,7 +46,6 @@ T = TypeVar("T")
 ERROR_BODY = 64 * 1024  # bytes of an error page that are read
 MAX_LINE = 4 * 1024 * 1024  # bytes of one line of an event stream
 BILLED = frozenset({outcome.INCOMPLETE, outcome.TIMEOUT})  # tokens were probably made already
-POOL = 32  # connections per httpx client; its pool gets slow when it holds many
 
 
 @dataclass(frozen=True)
@@ -145,30 +145,43 @@ class TeacherClient:
         self.breaker = CircuitBreaker(
             int(self.limits.refusals_to_open), int(self.limits.outages_to_open)
         )
-        self._clients: list[httpx.AsyncClient] = []
-        self._turn = 0
+        # One httpx client per connection: its pool looks at every connection for every request,
+        # which at 64 connections costs more than all the rest (benchmarks/generate.py).
+        self._free: list[httpx.AsyncClient] = []
+        self._all: list[httpx.AsyncClient] = []
+        self._verify: ssl.SSLContext | bool = False
 
     async def __aenter__(self) -> Self:
-        count = -(-int(self.limits.concurrency) // POOL)
-        verify = _tls(self.endpoint.base_url)
-        self._clients = [self._http(verify) for _ in range(max(1, count))]
+        self._verify = _tls(self.endpoint.base_url)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self._clients:
+        for client in self._all:
             await client.aclose()
 
-    def _http(self, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[httpx.AsyncClient]:
+        """An idle connection, the last one used first; a new one when all are busy."""
+        if not self._free:
+            self._free.append(self._http())
+            self._all.append(self._free[-1])
+        client = self._free.pop()
+        try:
+            yield client
+        finally:
+            self._free.append(client)
+
+    def _http(self) -> httpx.AsyncClient:
         headers = {"Accept-Encoding": "identity", "User-Agent": "whittle"}
         if self.endpoint.api_key:
             headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
         return httpx.AsyncClient(
             headers=headers,
             timeout=self._timeout(stream=True),
-            limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             follow_redirects=False,
             trust_env=False,  # no proxy or netrc may get hold of the key
-            verify=verify,
+            verify=self._verify,
         )
 
     async def models(self) -> list[dict[str, Any]]:
@@ -180,9 +193,10 @@ class TeacherClient:
         return data
 
     async def _get_models(self) -> bytes:
-        request = self._clients[0].build_request("GET", self.endpoint.url("/models"))
-        async with _Exchange(self, request) as response:
-            return await read_body(response, self.limits.max_body)
+        with self._borrowed() as http:
+            request = http.build_request("GET", self.endpoint.url("/models"))
+            async with _Exchange(self, http, request) as response:
+                return await read_body(response, self.limits.max_body)
 
     async def complete(self, request: ChatRequest) -> Answer:
         """Ask until answered, refused or out of time; raises TeacherError."""
@@ -266,17 +280,16 @@ class TeacherClient:
 
     async def _ask(self, request: ChatRequest, body: bytes) -> Answer:
         started = time.perf_counter()
-        client = self._clients[self._turn % len(self._clients)]
-        self._turn += 1
-        post = client.build_request(
-            "POST",
-            self.endpoint.url("/chat/completions"),
-            content=body,
-            headers={"Content-Type": "application/json"},
-            timeout=self._timeout(request.stream),
-        )
-        async with _Exchange(self, post, client) as response:
-            answer = await self._read(request, response)
+        with self._borrowed() as http:
+            post = http.build_request(
+                "POST",
+                self.endpoint.url("/chat/completions"),
+                content=body,
+                headers={"Content-Type": "application/json"},
+                timeout=self._timeout(request.stream),
+            )
+            async with _Exchange(self, http, post) as response:
+                answer = await self._read(request, response)
         return replace(answer, latency=time.perf_counter() - started)
 
     def _timeout(self, stream: bool) -> httpx.Timeout:
@@ -325,7 +338,7 @@ def _is_transient(error: BaseException) -> bool:
 
 def _error(state: RetryCallState) -> TeacherError:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, TeacherError)  # noqa: S101  only these are retried
+    assert isinstance(error, TeacherError)
     return error
 
 
@@ -345,10 +358,9 @@ class _Exchange:
     """
 
     def __init__(
-        self, owner: TeacherClient, request: httpx.Request, client: httpx.AsyncClient | None = None
+        self, owner: TeacherClient, client: httpx.AsyncClient, request: httpx.Request
     ) -> None:
-        self._owner, self._request = owner, request
-        self._client = client or owner._clients[0]
+        self._owner, self._client, self._request = owner, client, request
         self._response: httpx.Response | None = None
 
     async def __aenter__(self) -> httpx.Response:

@@ -101,7 +101,7 @@ class RequestPool(Generic[Tag]):
         task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, tag: Tag, request: ChatRequest) -> None:
-        assert self._client is not None  # noqa: S101  set before the thread says it is ready
+        assert self._client is not None
         result: Answer | Failure
         try:
             result = await self._client.complete(request)

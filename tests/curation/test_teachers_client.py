@@ -592,7 +592,7 @@ def test_the_model_list_is_read(server: ScriptedServer) -> None:
 def test_httpx_is_not_asked_to_follow_or_trust_anything(server: ScriptedServer) -> None:
     async def main() -> httpx.AsyncClient:
         async with TeacherClient(Endpoint(server.url, "fake"), FAST) as client:
-            return client._clients[0]
+            return client._http()
 
     inner = asyncio.run(main())
     assert (inner.follow_redirects, inner.trust_env) == (False, False)

@@ -276,7 +276,21 @@ def test_any_bytes_are_an_answer_or_a_teacher_error(body: bytes) -> None:
         assert error.failure.code in {outcome.BAD_RESPONSE, outcome.UNAVAILABLE}
 
 
-FIELD_NAMES = ["choices", "message", "delta", "content", "finish_reason", "index", "error", "usage", "reasoning", "prompt_tokens", "code", "id", "model"]
+FIELD_NAMES = [
+    "choices",
+    "message",
+    "delta",
+    "content",
+    "finish_reason",
+    "index",
+    "error",
+    "usage",
+    "reasoning",
+    "prompt_tokens",
+    "code",
+    "id",
+    "model",
+]
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
