@@ -258,8 +258,9 @@ def _trimmed(text: str, start: int, end: int, method: str) -> Extraction | None:
 
 
 def _ascii_lower(text: str) -> str:
-    """Lower case without changing any position (``str.lower`` can lengthen a text)."""
-    return text.translate(_ASCII_LOWER)
+    """Lower case without moving any position: ``str.lower`` makes two of some characters."""
+    lowered = text.lower()
+    return lowered if len(lowered) == len(text) else text.translate(_ASCII_LOWER)
 
 
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}

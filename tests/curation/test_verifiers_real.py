@@ -29,7 +29,7 @@ def rows(pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 def test_skythought_verdicts_differ_from_upstream_only_where_it_is_explained() -> None:
     different, judged = set(), 0
     for path, row in rows("skythought/*.jsonl"):
-        upstream = [row.pop(name) for name in ("score", "pred", "report")][0]
+        upstream, _, _ = (row.pop(name) for name in ("score", "pred", "report"))
         verdict = verify("math", row["code"][0], row["gt"])
         assert verdict.verdict in ("correct", "incorrect")
         judged += 1
