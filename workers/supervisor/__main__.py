@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import socket
 import sys
-import time
+from contextlib import suppress
+
+import psutil
 
 from curation import embedded
 from workers.services.ensure import stop_services
-from workers.supervisor import leftovers, parts
-from workers.supervisor.loop import AlreadyRunning, Supervisor, take_home
+from workers.services.process import wait_until
+from workers.supervisor import leftovers
+from workers.supervisor.loop import AlreadyRunning, PortTaken, Supervisor, take_home
 
 STOP_SECONDS = 60.0
-
-
-class PortTaken(RuntimeError):
-    """Something listens where the pages should be."""
 
 
 def main() -> int:
@@ -32,47 +29,38 @@ def main() -> int:
 def run() -> int:
     """Run everything until Ctrl-C."""
     try:
-        take_home().close()
-        check_port()
         return Supervisor().run()
     except (AlreadyRunning, PortTaken) as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def check_port() -> None:
-    """Raise PortTaken when somebody else listens where the pages should be."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((parts.host(), parts.port()))
-        except OSError as error:
-            raise PortTaken(
-                f"port {parts.port()} of {parts.host()} is not free ({error.strerror}): "
-                f"choose another, for example PORT={parts.port() + 1} make run"
-            ) from None
-
-
 def stop() -> int:
     """End a running copy, and what commands or a killed supervisor left."""
-    deadline = time.monotonic() + STOP_SECONDS
-    asked = False
-    while time.monotonic() < deadline:
-        try:
-            lock = take_home()
-        except AlreadyRunning as other:
-            if not asked and other.pid:
-                os.kill(other.pid, signal.SIGTERM)
-                asked = True
-            time.sleep(0.2)
-            continue
-        ended = leftovers.end()
-        names = stop_services()
-        lock.close()
-        print("stopped" if asked or ended or names else "nothing was running")
-        return 0
-    print(f"the supervisor did not end within {STOP_SECONDS:.0f} s", file=sys.stderr)
-    return 1
+    asked = ask_supervisor()
+    try:
+        lock = take_home()
+    except AlreadyRunning:
+        print(f"the supervisor did not end within {STOP_SECONDS:.0f} s", file=sys.stderr)
+        return 1
+    ended = leftovers.end()
+    names = stop_services()
+    lock.close()
+    print("stopped" if asked or ended or names else "nothing was running")
+    return 0
+
+
+def ask_supervisor() -> bool:
+    """Ask a running supervisor to stop and wait until it is gone; whether there was one."""
+    try:
+        take_home().close()
+        return False
+    except AlreadyRunning as other:
+        with suppress(psutil.NoSuchProcess):
+            supervisor = psutil.Process(other.pid)
+            supervisor.send_signal(signal.SIGTERM)
+            wait_until(lambda: not leftovers.lives(supervisor), STOP_SECONDS)
+        return True
 
 
 def status() -> int:

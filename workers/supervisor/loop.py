@@ -7,6 +7,7 @@ import os
 import secrets
 import selectors
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -41,6 +42,10 @@ class AlreadyRunning(RuntimeError):
         )
 
 
+class PortTaken(RuntimeError):
+    """Something listens where the pages should be."""
+
+
 class Supervisor:
     """Everything that runs for one home. ``run()`` returns the exit status."""
 
@@ -61,7 +66,10 @@ class Supervisor:
         self.shown_state: dict[str, Any] = {}
 
     def run(self) -> int:
-        """Start everything and stay until a signal comes; 0, or 1 when the start failed."""
+        """Start everything and stay until a signal comes; 0, or 1 when the start failed.
+
+        Raises AlreadyRunning or PortTaken before anything was started.
+        """
         lock = take_home()
         guard = None
         try:
@@ -95,6 +103,7 @@ class Supervisor:
         count = leftovers.end()
         if count:
             self.say(f"ended {count} processes that a killed supervisor had left")
+        check_port()  # not before: one of those may have had it
         return watchdog.start(self.token, parts.environment())
 
     def _start(self) -> None:
@@ -292,6 +301,19 @@ def take_home() -> IO[str]:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
+
+
+def check_port() -> None:
+    """Raise PortTaken when somebody listens at the address of the pages."""
+    with socket.socket(socket.AF_INET6 if ":" in parts.host() else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((parts.host(), parts.port()))
+        except OSError as error:
+            raise PortTaken(
+                f"port {parts.port()} of {parts.host()} is not free ({error.strerror}): "
+                f"choose another, for example PORT={parts.port() + 1} make run"
+            ) from None
 
 
 def banner() -> str:
