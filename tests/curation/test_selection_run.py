@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from curation import jobs
 from curation.jobs import JobError
 from curation.models import (
     Benchmark,
@@ -18,6 +25,7 @@ from curation.models import (
     Difficulty,
     DuplicateCluster,
     DuplicateMember,
+    Job,
     ModelEndpoint,
     Problem,
     Project,
@@ -340,3 +348,56 @@ def test_blocks_cover_every_problem_once_and_need_a_fixed_number_of_queries(
         assert not any('"text"' in q["sql"].split("FROM")[0] for q in queries)
         seen += [o.problem_id for o in select(found, PRESETS["sft-verified"])]
     assert len(seen) == len(set(seen)) == 7
+
+
+KILLED = """
+import sys, time, django
+django.setup()
+from django.conf import settings
+settings.DATABASES["default"]["NAME"] = {database!r}
+from curation import jobs
+from curation.models import Job
+from curation.selection import queries, run
+def slow(problems):
+    for ids in queries.problem_blocks(problems, size=2):
+        yield ids
+        print("block", flush=True)
+        time.sleep(0.2)
+run.problem_blocks = slow
+job = Job.objects.get(pk={job})
+jobs.run_claimed(job, jobs.claim(job.pk), run.run_select)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_while_selecting_leaves_no_half_selection(
+    project: Project, run_job: RunJob
+) -> None:
+    for number in range(10):
+        problem = make_problem(project, f"{number}?")
+        make_trace(problem, f"{number}", "correct")
+        make_trace(problem, f"not {number}", "incorrect")
+    job = jobs.create_job(project=project, kind="select", params={"recipe": "sft-verified"})
+    code = KILLED.format(database=connection.settings_dict["NAME"], job=job.pk)
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "curation.settings"}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=environment, cwd=settings.BASE_DIR
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline() == b"block\n"
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    job.refresh_from_db()
+    assert (job.state, 0 < job.done < 10) == (Job.State.RUNNING, True)
+    assert not Selection.objects.exists()
+
+    deadline = time.monotonic() + 20
+    while (epoch := jobs.claim(job.pk)) is None:
+        assert time.monotonic() < deadline, "the lease never ran out"
+        time.sleep(0.1)
+    done = jobs.run_claimed(Job.objects.get(pk=job.pk), epoch, run_select)
+    assert (done.state, done.done) == (Job.State.DONE, 10)
+    assert (done.counts["candidates"], done.counts["selected"]) == (20, 10)
+    assert SelectionRow.objects.count() == SelectionExclusion.objects.count() == 10
