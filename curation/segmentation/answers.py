@@ -101,10 +101,14 @@ _EMPTY_WORDS = frozenset(
     ]
 )
 _LOOKING_BACK = (SELF_CHECKING, UNCERTAINTY, CHANGE, FINAL_ANSWER, TAG)
+# Cheap to look for; only where one of them stands is the pattern asked.
+_HEDGE_HINTS = (
+    "if", "suppos", "maybe", "perhaps", "might", "could", "unless", "would", "guess", "assum",
+    "not", "n't", "possibl", "whether", "?",
+)  # fmt: skip
 _HEDGE = re.compile(
     r"\bif\b|\bsuppose|\bmaybe\b|\bperhaps\b|\bmight\b|\bcould\b|\bunless\b|\bwould\b|\bguess\b"
     r"|\bassum|\bnot\b|n't\b|\bpossibl|\bwhether\b|\?\s*$",
-    re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
     r"[\s>*_#\-\d.)]{0,12}(?:(?:okay|ok|yes|and|but|wait|right|alright),?\s{1,2})?"
@@ -253,7 +257,12 @@ def _is_hedged(leaf: str, start: int, end: int) -> bool:
     low = max(0, start - _HEDGE_REACH)
     begin = max((m.end() for m in _SENTENCE_END.finditer(leaf, low, start)), default=low)
     stop = _STOP_MARK.search(leaf, end, end + _HEDGE_REACH)
-    return _HEDGE.search(leaf, begin, stop.end() if stop else end + _HEDGE_REACH) is not None
+    return _hedges(leaf[begin : stop.end() if stop else end + _HEDGE_REACH])
+
+
+def _hedges(sentence: str) -> bool:
+    lowered = sentence.lower()
+    return any(hint in lowered for hint in _HEDGE_HINTS) and _HEDGE.search(lowered) is not None
 
 
 def _concluded(leaf: str) -> tuple[int, int, str, str] | None:
@@ -265,7 +274,7 @@ def _concluded(leaf: str) -> tuple[int, int, str, str] | None:
     sentence = body[begin:]
     if found := _last_formula(sentence) or last_value(sentence):
         value, low, high = found
-        strength = HEDGED if _HEDGE.search(sentence) else CONCLUDED
+        strength = HEDGED if _hedges(sentence) else CONCLUDED
         return begin + low, begin + high, value, strength
     return None
 

@@ -57,7 +57,10 @@ _EQUATION = re.compile(
 _OPERATION = re.compile(r"\d\)?\s?[+\-×*/·÷^−]\s?\(?\d|\\(?:frac|cdot|times|sum|sqrt|binom)")
 _CALCULATES = re.compile(r"\d\D{0,40}\d|[=+≈→]")
 _SO = re.compile(r"^(?:so|now|therefore|thus|then),?\s{1,2}")
-_RESTATES = re.compile(r"\bfind\b|\bhow many\b|\bwhat is\b|\bdetermine\b|\bproblem\b|\bquestion\b")
+_RESTATES = re.compile(
+    r"\bfind\b|\bhow many\b|\bwhat is\b|\bdetermine\b|\bproblem\b|\bquestion\b"
+    r"|\bi need\b|\bwork out\b|^so this is\b"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 VALUE_LIMIT = 300
 _DELIMITED = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$"))
@@ -27,6 +28,7 @@ _DROP = re.compile(
     r"\\(?:left|right|displaystyle|,|!|;|:| )|\\(?:text|mathrm|mbox|textbf|mathbf)\{[^{}]{0,60}\}"
     r"|\^?\{?\\circ\}?|°|\\?%|\\\(|\\\)|\\\[|\\\]|\*\*"
 )
+_INTEGER = re.compile(r"-?[0-9]{1,200}")
 _SIMPLE = re.compile(r"-?(?:\d{1,200}(?:\.\d{0,200})?|\.\d{1,200})")
 _LATEX_FRACTION = re.compile(r"(-?)\\frac\{?(-?\d{1,200})\}?\{?(\d{1,200})\}?")
 
@@ -97,10 +99,9 @@ def plain_equal(left: str, right: str) -> bool | None:
 
     True or False where both are plain numbers or the strings agree, None where that is not enough.
     """
-    one, two = _clean(left), _clean(right)
+    (one, first), (two, second) = _read(left), _read(right)
     if one and one == two:
         return True
-    first, second = _rational(one), _rational(two)
     if first is None or second is None:
         return None
     return first == second
@@ -108,14 +109,21 @@ def plain_equal(left: str, right: str) -> bool | None:
 
 def is_evaluated(value: str, reference: str) -> bool:
     """The value is written out as far as the reference: ``43/0.86`` is not yet 50."""
-    wanted = _rational(_clean(reference))
+    wanted = _read(reference)[1]
     if wanted is None or wanted.denominator != 1:
         return True
-    return _SIMPLE.fullmatch(_clean(value).replace(",", "")) is not None
+    return _SIMPLE.fullmatch(_read(value)[0].replace(",", "")) is not None
+
+
+@lru_cache(maxsize=16_384)
+def _read(value: str) -> tuple[str, Fraction | int | None]:
+    """The cleaned string and the exact number it stands for, if any."""
+    cleaned = _clean(value[:VALUE_LIMIT])
+    return cleaned, int(cleaned) if _INTEGER.fullmatch(cleaned) else _rational(cleaned)
 
 
 def _clean(value: str) -> str:
-    value = value[:VALUE_LIMIT].strip()
+    value = value.strip()
     boxed = value.find("\\boxed")
     if boxed >= 0 and (found := boxed_at(value, boxed)):
         value = found[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
@@ -215,24 +213,3 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {code}"],
         check=True,
     )
-
-
-DATA = os.environ.get("WHITTLE_REAL_DATA")
-_DISPLAY = re.compile(r"\\\[.*?\\\]|\$\$.*?\$\$|\\begin\{.*?\\end\{\w+\*?\}|```.*?```", re.DOTALL)
-
-
-@pytest.mark.skipif(not DATA, reason="WHITTLE_REAL_DATA is not set")
-def test_every_real_trace_is_partitioned_into_leaves_below_the_limit() -> None:
-    count = 0
-    for path in sorted(Path(DATA or "").glob("skythought/*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            for text in row["code"]:
-                count += 1
-                leaves = segment(text, str(row["gt"]))
-                assert "".join(text[leaf.start : leaf.end] for leaf in leaves) == text
-                for leaf in leaves:
-                    if leaf.end - leaf.start > LEAF_LIMIT:
-                        outside = _DISPLAY.sub("", text[leaf.start : leaf.end])
-                        assert len(outside) <= LEAF_LIMIT
-    assert count == 560
