@@ -435,7 +435,7 @@ def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
     from curation import ingest, jobs
     from curation.models import Job, Source
 
-    path = write(tmp_path / "a.jsonl", *(row(n % 900) for n in range(2000)), "bad")
+    path = write(tmp_path / "a.jsonl", *(row(n % 300) for n in range(800)), "bad")
     expected = run(path).counts
     whole = contents()
     Source.objects.all().delete()
@@ -448,12 +448,12 @@ def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
         [sys.executable, "-c", CHILD, name, str(job.pk)], env=environment, start_new_session=True
     )
     deadline = time.monotonic() + 60
-    while Job.objects.get(pk=job.pk).done < 200 and time.monotonic() < deadline:
+    while Job.objects.get(pk=job.pk).done < 100 and time.monotonic() < deadline:
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
     child.wait()
     done = Job.objects.get(pk=job.pk).done
-    assert 200 <= done < 2001
+    assert 100 <= done < 801
     Job.objects.filter(pk=job.pk).update(lease_until="2000-01-01T00:00:00Z")
     finished = jobs.run_claimed(
         Job.objects.get(pk=job.pk), jobs.claim(job.pk) or 0, ingest.run_import
