@@ -50,7 +50,6 @@ PROJECT_PATH: dict[type[Model], str] = {
 }
 
 
-
 def role_in(user: Any, project: Project) -> Role | None:
     """The user's role in the project, or None; a superuser owns every project."""
     if not user.is_authenticated or not user.is_active:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from curation.jobs import JobContext, JobError
 from curation.models import Benchmark, BenchmarkHit, BenchmarkItem, Problem
-from curation.problems import normalised_sha256
+from curation.problems import norm_hash
 
 WORD = re.compile(r"\w+")
 N = 8
@@ -26,7 +26,7 @@ BLOCK = 500
 def add_items(benchmark: Benchmark, texts: Iterable[str]) -> int:
     """Put texts into a benchmark; one that stands there already is not doubled."""
     items = [
-        BenchmarkItem(benchmark=benchmark, text=text, norm_sha256=normalised_sha256(text))
+        BenchmarkItem(benchmark=benchmark, text=text, norm_sha256=norm_hash(text))
         for text in texts
         if text.strip()
     ]

@@ -105,7 +105,7 @@ RETURNING lease_epoch
 
 def claim(job_id: int, worker: str | None = None) -> int | None:
     """Take the job if it is free; the new epoch, or None when someone else has it."""
-    values = {
+    values: dict[str, int | float | str] = {
         "job": job_id,
         "lease": settings.JOB_LEASE_SECONDS,
         "worker": worker or worker_name(),

@@ -31,8 +31,7 @@ def forget_old() -> None:
     """Drop signs of life older than an hour."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM curation_processbeat"
-            " WHERE seen_at < clock_timestamp() - interval '1 hour'"
+            "DELETE FROM curation_processbeat WHERE seen_at < clock_timestamp() - interval '1 hour'"
         )
 
 

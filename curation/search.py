@@ -29,7 +29,8 @@ Encoder = Callable[[Sequence[str]], Sequence[Any]]
 
 def model_folder() -> Path:
     given = os.environ.get("WHITTLE_EMBEDDING_MODEL")
-    return Path(given) if given else paths.home() / "models" / f"static-minilm-{EMBEDDING_DIMENSIONS}"
+    name = f"static-minilm-{EMBEDDING_DIMENSIONS}"
+    return Path(given) if given else paths.home() / "models" / name
 
 
 def distil(target: Path) -> None:
@@ -99,9 +100,7 @@ def run_embed(ctx: JobContext, encoder: Encoder = encode) -> None:
     ctx.restart_counts(embedded=0)
     last = 0
     while True:
-        block = list(
-            left.filter(pk__gt=last).order_by("pk").only("pk", "text", "project")[:BLOCK]
-        )
+        block = list(left.filter(pk__gt=last).order_by("pk").only("pk", "text", "project")[:BLOCK])
         if not block:
             return
         ctx.check()

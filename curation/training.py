@@ -64,7 +64,8 @@ WHERE id = %(run)s AND (state = 'queued' OR worker = %(worker)s AND state = 'run
 
 def take(run: TrainingRun, worker: str, versions: str) -> None:
     """Give the run to a worker; NotYours when another one lives or the run has ended."""
-    values = {"run": run.pk, "worker": worker, "versions": versions, "lease": LEASE_SECONDS}
+    values: dict[str, int | str] = {"run": run.pk, "worker": worker, "versions": versions}
+    values["lease"] = LEASE_SECONDS
     with connection.cursor() as cursor:
         cursor.execute(TAKE, values)
         if cursor.rowcount != 1:

@@ -15,6 +15,7 @@ from curation import access
 from curation.api.base import Editable, ReadOnly, documented
 from curation.api.errors import Conflict
 from curation.api.serializers import Base
+from curation.api.training import body_of
 from curation.models.project import Role
 from reviews import decisions, queues
 from reviews.models import Assignment, Queue, Review
@@ -43,7 +44,8 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
     class Meta:
         model = Review
         fields = ["id", "item", "trace", "user", "decision", "cuts", "first_error", "note",
-                  "guideline_version", "coverage", "seconds", "segmenter", "created_at"]  # fmt: skip
+                  "guideline_version",
+                  "coverage", "seconds", "segmenter", "created_at"]  # fmt: skip
 
 
 @documented("queues")
@@ -79,8 +81,8 @@ class Assignments(ReadOnly):
 
     def epoch(self) -> int:
         try:
-            return int(self.request.data.get("epoch"))
-        except (AttributeError, TypeError, ValueError) as error:
+            return int(body_of(self.request)["epoch"])
+        except (KeyError, TypeError, ValueError) as error:
             raise serializers.ValidationError({"epoch": "a number is needed"}) from error
 
     @extend_schema(request=OpenApiTypes.OBJECT)
@@ -96,7 +98,7 @@ class Assignments(ReadOnly):
     @action(detail=True, methods=["post"])
     def skip(self, request: Request, pk: str | None = None) -> Response:
         assignment: Assignment = self.get_object()
-        queues.skip(assignment, str(request.data.get("reason") or ""))
+        queues.skip(assignment, str(body_of(request).get("reason") or ""))
         assignment.refresh_from_db()
         return Response(self.get_serializer(assignment).data)
 
@@ -110,7 +112,7 @@ class Assignments(ReadOnly):
         except decisions.BadReview as error:
             raise serializers.ValidationError({error.code: str(error)}) from error
         except queues.LeaseExpired as error:
-            queues.save_draft(assignment, dict(request.data))
+            queues.save_draft(assignment, body_of(request))
             raise Conflict(f"{error}; what you sent is kept as a draft") from error
         return Response(ReviewSerializer(review).data, status=201)
 
@@ -121,5 +123,3 @@ class Reviews(ReadOnly):
     serializer_class = ReviewSerializer
     project_path = "item__queue__project"
     filters = {"trace": "trace", "queue": "item__queue", "decision": "decision"}
-
-

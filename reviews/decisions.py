@@ -135,8 +135,10 @@ def submit(assignment: Assignment, epoch: int, submission: Submission) -> Review
     draft. A second submission of a finished assignment is a new row: a change of mind.
     """
     with transaction.atomic():
-        item = QueueItem.objects.select_for_update(of=("self",)).select_related("queue").get(
-            pk=assignment.item_id
+        item = (
+            QueueItem.objects.select_for_update(of=("self",))
+            .select_related("queue")
+            .get(pk=assignment.item_id)
         )
         current = Assignment.objects.select_for_update().get(pk=assignment.pk)
         check_lease(current, epoch, item)
@@ -159,9 +161,7 @@ def check_lease(current: Assignment, epoch: int, item: QueueItem) -> None:
         raise LeaseExpired("the lease ran out and others have judged this item meanwhile")
 
 
-def store(
-    item: QueueItem, trace: Trace, assignment: Assignment, submission: Submission
-) -> Review:
+def store(item: QueueItem, trace: Trace, assignment: Assignment, submission: Submission) -> Review:
     cuts = check_ranges(trace.text, submission.cuts, "cuts")
     labels = check_ranges(trace.text, submission.labels, "labels")
     guideline = Guideline.objects.filter(project=trace.project).order_by("-version").first()

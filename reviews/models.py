@@ -61,9 +61,7 @@ class QueueItem(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["queue", "trace"], name="one_queue_item")
-        ]
+        constraints = [models.UniqueConstraint(fields=["queue", "trace"], name="one_queue_item")]
         indexes = [models.Index(fields=["queue", "finished", "position"])]
 
     def __str__(self) -> str:

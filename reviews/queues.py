@@ -105,7 +105,9 @@ def wanted_traces(project: Project, filters: dict[str, Any], limit: int) -> list
 
 def add_items(queue: Queue, block: list[tuple[int, int]]) -> int:
     """Append items; how many were new."""
-    have = set(queue.items.filter(trace__in=[pk for pk, _ in block]).values_list("trace", flat=True))
+    have = set(
+        queue.items.filter(trace__in=[pk for pk, _ in block]).values_list("trace", flat=True)
+    )
     position = queue.items.aggregate(n=Count("pk"))["n"]
     new = [(pk, savings) for pk, savings in block if pk not in have]
     items = [
@@ -166,8 +168,7 @@ def places_left(item: QueueItem, besides: Any) -> int:
         Assignment.objects.filter(item=item)
         .exclude(user=besides)
         .filter(
-            Q(state=Assignment.State.DONE)
-            | Q(state=Assignment.State.OPEN, lease_until__gt=Now())
+            Q(state=Assignment.State.DONE) | Q(state=Assignment.State.OPEN, lease_until__gt=Now())
         )
         .count()
     )
@@ -236,9 +237,7 @@ def skip(assignment: Assignment, reason: str) -> None:
 
 def progress(queue: Queue) -> Progress:
     """Counts of the queue's items."""
-    counts = queue.items.aggregate(
-        total=Count("pk"), finished=Count("pk", filter=Q(finished=True))
-    )
+    counts = queue.items.aggregate(total=Count("pk"), finished=Count("pk", filter=Q(finished=True)))
     in_hand = Assignment.objects.filter(
         item__queue=queue, state=Assignment.State.OPEN, lease_until__gt=Now()
     ).count()

@@ -23,6 +23,7 @@ class Piece:
     kind: str
     part: str
     text: str
+    tail: str  # the white space at its end, kept in the page but not drawn
     first_correct: bool
     heading: str
 
@@ -56,8 +57,10 @@ def pieces_of(trace: Trace, segmentation: Segmentation | None) -> list[Piece]:
             hit = first is not None and low <= first < high
             heading = now if now != part else ""
             part = now
+            text = trace.text[low:high]
+            body = text.rstrip() or text
             pieces.append(
-                Piece(len(pieces), low, high, kind, now, trace.text[low:high], hit, heading)
+                Piece(len(pieces), low, high, kind, now, body, text[len(body) :], hit, heading)
             )
     return pieces
 
@@ -90,7 +93,7 @@ def side_of(trace: Trace) -> dict[str, Any]:
         verdicts[pk] = verdict
     return {
         "verdicts": list(trace.verdicts.order_by("-pk")),
-        "difficulties": list(Difficulty.objects.filter(problem_id=trace.problem_id)[:4]),
+        "difficulties": list(Difficulty.objects.filter(problem_id=trace.problem_id)[:2]),
         "others": [{"trace": other, "verdict": verdicts.get(other.pk, "")} for other in others],
     }
 

@@ -86,7 +86,7 @@ def access_assignment(request: HttpRequest, slug: str, pk: int) -> Assignment:
     """The reviewer's own assignment; anyone else's does not exist."""
     project = access.access_project(request.user, slug, Role.REVIEWER)
     assignment = (
-        Assignment.objects.filter(pk=pk, user_id=request.user.pk, item__queue__project=project)
+        Assignment.objects.filter(pk=pk, user_id=request.user.pk or 0, item__queue__project=project)
         .select_related("item__queue__project", "user")
         .first()
     )
@@ -166,7 +166,7 @@ def preview(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
     except decisions.BadReview as error:
         return refused(error)
     derived = apply_cuts(trace.text, [Cut(c["start"], c["end"], c["reason"]) for c in cuts])
-    item = {
+    item: dict[str, Any] = {
         "kind": trace.problem.kind,
         "response": derived.text,
         "reference": trace.problem.reference_answer,

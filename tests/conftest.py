@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
     """Start the embedded PostgreSQL before pytest-django makes its test database."""

@@ -19,7 +19,7 @@ from django.utils.text import slugify
 
 from curation import jobs
 from curation.models import Job, Project
-from workers.handlers import handler_for
+from workers.handlers import run
 from workers.services.ensure import ensure_services
 
 EXIT = {Job.State.DONE: 0}
@@ -113,7 +113,7 @@ def run_here(job: Job) -> tuple[Job, float]:
     started = time.monotonic()
     try:
         while True:
-            job = jobs.run_claimed(job, epoch, lambda c: handler_for(job.kind)(c), show)
+            job = jobs.run_claimed(job, epoch, run, show)
             if job.state != Job.State.QUEUED:
                 break
             # An unexpected error put it back; take it up again here when its pause is over.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from curation.jobs import Handler, JobError
+from curation.jobs import Handler, JobContext, JobError
 
 # kind: (module:function, queue). "llm" holds work that mostly waits for a model.
 HANDLERS: dict[str, tuple[str, str]] = {
@@ -35,3 +35,8 @@ def handler_for(kind: str) -> Handler:
 
 def queue_for(kind: str) -> str:
     return HANDLERS[kind][1] if kind in HANDLERS else "default"
+
+
+def run(context: JobContext) -> None:
+    """Do the job of ``context``; an unknown kind fails it with its reason."""
+    handler_for(context.job.kind)(context)

@@ -9,7 +9,7 @@ from celery import shared_task
 from curation.jobs import claim, run_claimed
 from curation.models import Job
 from workers.dispatch import flush_quietly
-from workers.handlers import handler_for
+from workers.handlers import run
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,6 @@ def run_job(job_id: int) -> None:
         return
     job = Job.objects.select_related("project").get(pk=job_id)
     log.info("job %s: %s started (attempt %s)", job_id, job.kind, job.attempts)
-    job = run_claimed(job, epoch, lambda context: handler_for(job.kind)(context))
+    job = run_claimed(job, epoch, run)
     log.info("job %s: %s", job_id, job.state)
     flush_quietly()

@@ -53,14 +53,14 @@ def check_address(url: str) -> tuple[str, str, int]:
 
 
 def is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.split("%")[0])
+    ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(ip, "ipv4_mapped", None)
     return (mapped or ip).is_global
 
 
 def enqueue(payload: dict[str, Any]) -> int:
     """One delivery for each webhook of the job's project that wants the event."""
-    job = Job.objects.filter(pk=payload.get("job")).first()
+    job = Job.objects.filter(pk=int(payload.get("job") or 0)).first()
     if job is None:
         return 0
     event = str(payload["event"])

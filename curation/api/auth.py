@@ -48,7 +48,8 @@ class HasScope(BasePermission):
         if request.auth is None:
             return True
         need = "read" if request.method in SAFE else getattr(view, "write_scope", "write")
-        return need in request.auth.scopes
+        token: Any = request.auth
+        return need in token.scopes
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -47,11 +47,13 @@ class Projects(
         return allowed_projects(self.request)
 
     def perform_create(self, serializer: serializers.BaseSerializer[Project]) -> None:
-        if self.request.auth is not None and self.request.auth.project_id is not None:
+        token: Any = self.request.auth
+        if token is not None and token.project_id is not None:
             raise serializers_error("this token is narrowed to one project")
         with transaction.atomic():
             project = serializer.save()
-            Membership.objects.create(project=project, user=self.request.user, role=Role.OWNER)
+            user: Any = self.request.user
+            Membership.objects.create(project=project, user=user, role=Role.OWNER)
 
     def perform_update(self, serializer: serializers.BaseSerializer[Project]) -> None:
         assert serializer.instance is not None
@@ -107,9 +109,9 @@ class Benchmarks(Editable):
         items = serializer.validated_data.pop("items", [])
         with transaction.atomic():
             super().perform_create(serializer)
-            assert serializer.instance is not None
-            add_items(serializer.instance, items)
-            serializer.instance.size = serializer.instance.items.count()
+            benchmark: Any = serializer.instance
+            add_items(benchmark, items)
+            benchmark.size = benchmark.items.count()
 
 
 @documented("teachers")

@@ -14,7 +14,7 @@ from workers.handlers import HANDLERS
 class Base(serializers.ModelSerializer[Any]):
     """``project`` is a slug everywhere; a name that is taken is a 400, not a crash."""
 
-    project = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    project: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     unique_name = ""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class SourceSerializer(Base):
 
 
 class ProblemRow(Base):
-    source = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    source: Any = serializers.SlugRelatedField(slug_field="name", read_only=True)
 
     class Meta:
         model = models.Problem

@@ -21,8 +21,15 @@ from curation.models import Export, Problem, TrainingRun
 from curation.models.project import Role
 
 
+def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object of a request."""
+    if not isinstance(request.data, dict):
+        raise serializers.ValidationError({"detail": "an object is needed"})
+    return request.data
+
+
 class RunSerializer(serializers.ModelSerializer[TrainingRun]):
-    project = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    project: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     export = serializers.CharField(source="export.digest", read_only=True)
     method = serializers.SerializerMethodField()
     base_model = serializers.SerializerMethodField()
@@ -104,10 +111,10 @@ class TrainingRuns(ReadOnly):
     @action(detail=True, methods=["post"])
     def start(self, request: Request, pk: str | None = None) -> Response:
         run = self.held()
-        worker = str(request.data.get("worker") or "")[:200]
+        worker = str(body_of(request).get("worker") or "")[:200]
         if not worker:
             raise serializers.ValidationError({"worker": "a name is needed"})
-        versions = orjson.dumps(request.data.get("versions") or {}).decode()
+        versions = orjson.dumps(body_of(request).get("versions") or {}).decode()
         try:
             training.take(run, worker, versions)
         except training.NotYours as error:
@@ -137,7 +144,7 @@ class TrainingRuns(ReadOnly):
     @action(detail=True, methods=["post"])
     def evaluations(self, request: Request, pk: str | None = None) -> Response:
         run = self.living()
-        training.record_evaluation(run, dict(request.data))
+        training.record_evaluation(run, body_of(request))
         return Response({"state": run.state})
 
     @extend_schema(request=OpenApiTypes.OBJECT)
@@ -145,7 +152,7 @@ class TrainingRuns(ReadOnly):
     def finish(self, request: Request, pk: str | None = None) -> Response:
         run = self.held()
         try:
-            training.finish(run, dict(request.data))
+            training.finish(run, body_of(request))
         except training.NotYours as error:
             raise Conflict(str(error)) from error
         run.refresh_from_db()

@@ -7,7 +7,6 @@ from rest_framework.routers import SimpleRouter
 from curation.api import data, tools, training, work
 from curation.api.docs import docs_page
 from curation.api.health import healthz
-from reviews import api as people
 
 router = SimpleRouter()
 for name, view in {
@@ -20,9 +19,6 @@ for name, view in {
     "verdicts": data.Verdicts,
     "difficulties": data.Difficulties,
     "segments": data.Segments,
-    "queues": people.Queues,
-    "assignments": people.Assignments,
-    "reviews": people.Reviews,
     "recipes": work.Recipes,
     "selections": work.Selections,
     "exports": work.Exports,

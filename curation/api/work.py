@@ -20,6 +20,7 @@ from curation import jobs
 from curation.api import serializers as shapes
 from curation.api.base import Editable, ReadOnly, documented, project_for
 from curation.api.errors import Unprocessable
+from curation.api.training import body_of
 from curation.models import Export, IdempotencyKey, Job, Recipe, Schedule, Selection, Webhook
 from curation.models.project import Role
 from workers import dispatch
@@ -82,7 +83,7 @@ def check_params(request: Request, data: dict[str, Any]) -> None:
         project_for(request, data["project"], Role.OWNER)
 
 
-def job_once(request: Request, project: Any, data: dict[str, Any]) -> Job:
+def job_once(request: Any, project: Any, data: dict[str, Any]) -> Job:
     """The job of this request; the one made before when its Idempotency-Key was seen."""
     key = request.headers.get("Idempotency-Key", "")[:200]
     make = {"project": project, "kind": data["kind"], "params": data["params"]}
@@ -92,9 +93,7 @@ def job_once(request: Request, project: Any, data: dict[str, Any]) -> Job:
     digest = hashlib.sha256(body).hexdigest()
     try:
         with transaction.atomic():
-            row = IdempotencyKey.objects.create(
-                user=request.user, key=key, request_sha256=digest
-            )
+            row = IdempotencyKey.objects.create(user=request.user, key=key, request_sha256=digest)
             row.job = jobs.create_job(**make, user=request.user)
             row.save(update_fields=["job"])
     except IntegrityError:
@@ -143,7 +142,7 @@ class Recipes(mixins.CreateModelMixin, ReadOnly):
         from curation.selection.recipe import RecipeError, recipe_from_dict
         from curation.selection.storage import store_recipe
 
-        project = project_for(request, request.data.get("project"), Role.CURATOR)
+        project = project_for(request, body_of(request).get("project"), Role.CURATOR)
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
         data = asked.validated_data
@@ -172,7 +171,9 @@ class Exports(ReadOnly):
     filters = {"selection": "selection", "format": "format"}
 
     def get_object(self) -> Export:
-        export = self.get_queryset().filter(digest=self.kwargs["digest"]).order_by("-pk").first()
+        export: Export | None = (
+            self.get_queryset().filter(digest=self.kwargs["digest"]).order_by("-pk").first()
+        )
         if export is None:
             raise Http404("no such export")
         return export

@@ -44,9 +44,7 @@ class Selection(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["recipe", "sha256"], name="one_selection")
-        ]
+        constraints = [models.UniqueConstraint(fields=["recipe", "sha256"], name="one_selection")]
 
     def __str__(self) -> str:
         return f"selection {self.pk}"

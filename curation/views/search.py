@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 
 from curation.models import Problem
+from curation.search import embed_query
 
 
 def by_words(rows: QuerySet[Problem], words: str) -> QuerySet[Problem]:
@@ -14,15 +13,6 @@ def by_words(rows: QuerySet[Problem], words: str) -> QuerySet[Problem]:
     for word in words.split()[:12]:
         rows = rows.filter(text__icontains=word)
     return rows
-
-
-def embed(text: str) -> Any | None:
-    """The vector of a query, or None where no embedding model is installed."""
-    try:
-        from curation import search
-    except ImportError:
-        return None
-    return search.embed_query(text)
 
 
 def by_meaning(rows: QuerySet[Problem], words: str, limit: int) -> tuple[list[Problem], str]:
@@ -33,7 +23,7 @@ def by_meaning(rows: QuerySet[Problem], words: str, limit: int) -> tuple[list[Pr
         return list(by_words(rows, words)[:limit]), (
             "Nothing here is embedded yet, so this searched by words. Start the job “embed”."
         )
-    vector = embed(words)
+    vector = embed_query(words)
     if vector is None:
         note = "No embedding model is installed, so this searched by words."
         return list(by_words(rows, words)[:limit]), note

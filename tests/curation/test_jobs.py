@@ -69,9 +69,7 @@ def test_a_chunk_that_fails_stores_neither_rows_nor_progress(project: Any) -> No
 def test_the_heartbeat_keeps_a_job_longer_than_its_lease(project: Any) -> None:
     job = jobs.create_job(project=project, kind="verify")
     epoch = jobs.claim(job.pk) or 0
-    ended = jobs.run_claimed(
-        Job.objects.get(pk=job.pk), epoch, lambda context: time.sleep(4)
-    )
+    ended = jobs.run_claimed(Job.objects.get(pk=job.pk), epoch, lambda context: time.sleep(4))
     assert ended.state == "done"
     assert ended.lease_epoch == epoch
 
@@ -84,7 +82,9 @@ def test_an_expected_error_fails_with_its_code(project: Any) -> None:
 
     ended = jobs.run_claimed(Job.objects.get(pk=job.pk), jobs.claim(job.pk) or 0, handler)
     assert (ended.state, ended.error_code, ended.error) == (
-        "failed", "bad_input", "the file is empty",
+        "failed",
+        "bad_input",
+        "the file is empty",
     )
 
 
