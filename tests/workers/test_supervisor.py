@@ -266,6 +266,22 @@ def test_when_the_tables_cannot_be_made_the_start_fails_and_leaves_nothing(copy:
 
 
 @pytest.mark.services
+def test_a_later_start_shows_pages_while_the_tables_are_checked_again(copy: Copy) -> None:
+    slow = "import time; time.sleep(float(open(__import__('os').environ['WAIT']).read()))"
+    wait = copy.home.with_suffix(".wait")
+    copy.environment |= {"PREPARE": slow, "WAIT": str(wait)}
+    wait.write_text("0")
+    copy.start()
+    copy.wait_until_up()
+    copy.call("stop")
+    wait.write_text("8")
+    copy.start()
+    copy.wait_for(lambda: copy.pid("web"), 7)
+    assert not copy.pid("family"), "those that write wait until the tables were checked"
+    copy.wait_for(lambda: copy.pid("family"))
+
+
+@pytest.mark.services
 def test_a_login_that_bootstrap_left_is_shown_in_the_end(copy: Copy) -> None:
     login = json.dumps({"username": "owner", "password": "four random words"})
     code = f"import os; open(os.environ['WHITTLE_HOME'] + '/run/login.json', 'w').write({login!r})"

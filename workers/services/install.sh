@@ -54,7 +54,9 @@ make_venv() {
 }
 
 fingerprint() { # of everything that decides what .venv should hold
-    { cat pyproject.toml requirements.lock && .venv/bin/python --version && echo "$extras"; } |
+    # shellcheck disable=SC2086 # several extras
+    { .venv/bin/python workers/services/lock.py wanted $extras && cat requirements.lock &&
+        .venv/bin/python --version; } |
         .venv/bin/python -c 'import hashlib, sys
 print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
 }

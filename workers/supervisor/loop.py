@@ -19,10 +19,9 @@ from typing import IO, Any
 from curation import embedded, paths
 from workers.services.embedded import Server, embedded_servers
 from workers.services.errors import ServiceError
-from workers.supervisor import leftovers, parts, watchdog
+from workers.supervisor import leftovers, parts, prepare, watchdog
 from workers.supervisor.child import MARK, Child, exit_words
 from workers.supervisor.output import Follower, Lines, Log
-from workers.supervisor.prepare import WITHOUT_BOOTSTRAP
 
 TICK = 0.2  # seconds between two looks at everything
 SERVER_TICK = 1.0  # between two looks at the database and Redis
@@ -56,6 +55,7 @@ class Supervisor:
         self.servers: list[Server] = []
         self.followers: list[Follower] = []
         self.children: list[Child] = []
+        self.preparation: Child | None = None
         self.stop_requests = 0
         self.web_answers = threading.Event()
         self.announced = False
@@ -116,7 +116,11 @@ class Supervisor:
             self._start_server(server)
         if self.stop_requests:
             return
-        self._prepare()
+        self._begin_preparation()
+        # Pages need tables. Where these migrations ran before, nothing is waited for.
+        while self.preparation and not self.stop_requests and not prepare.is_remembered():
+            self.pump(TICK)
+            self._watch_preparation()
         for child in self.children:
             if not child.part.early and not child.part.late and not self.stop_requests:
                 self._start_child(child)
@@ -146,22 +150,25 @@ class Supervisor:
             "since": time.time(),
         }
 
-    def _prepare(self) -> None:
-        """Bring the tables up to date; without them nothing else can work."""
+    def _begin_preparation(self) -> None:
+        """Bring the tables up to date, make the owner and the demo; in the background."""
         environment = parts.environment() | {MARK: self.token}
         part = parts.Part("prepare", tuple(parts.prepare_command()), environment)
-        child = Child(part, self.token)
-        self._start_child(child)
-        while (status := child.ended()) is None and self.stop_requests < 1:
-            self.pump(TICK)
+        self.preparation = Child(part, self.token)
+        self._start_child(self.preparation)
+
+    def _watch_preparation(self) -> None:
+        """Raise ServiceError when it failed: without tables nothing else can work."""
+        if self.preparation is None or (status := self.preparation.ended()) is None:
+            return
+        self.preparation = None
         self.pump(0)
-        if status is None:
-            child.ask_to_stop()
-            child.finish()
-        elif status == WITHOUT_BOOTSTRAP:
+        if status == prepare.WITHOUT_BOOTSTRAP:
             self.say("the owner's login or the demo could not be made (see above); going on")
         elif status != 0:
             raise ServiceError(f"preparing the database {exit_words(status)}: see above")
+        else:
+            prepare.remember()
 
     def _start_child(self, child: Child) -> None:
         process = child.start()
@@ -193,7 +200,9 @@ class Supervisor:
 
     def _watch(self) -> None:
         self._watch_servers()
-        ready = self.web_answers.is_set() or time.monotonic() - self.begun > LATE_SECONDS
+        self._watch_preparation()
+        waited = self.web_answers.is_set() or time.monotonic() - self.begun > LATE_SECONDS
+        ready = waited and self.preparation is None
         for child in self.children:
             if child.part.late and child.state == "stopped" and ready:
                 self._start_child(child)
@@ -204,7 +213,7 @@ class Supervisor:
             elif child.is_due():
                 self._start_child(child)
         self._write_state()
-        if self.web_answers.is_set() and not self.announced:
+        if self.web_answers.is_set() and self.preparation is None and not self.announced:
             self.announced = True
             self.log.plain(banner())
 
@@ -258,7 +267,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         self.say("stopping")
-        self._stop_children([child for child in self.children if not child.part.last])
+        first = [child for child in self.children if not child.part.last]
+        self._stop_children(first + ([self.preparation] if self.preparation else []))
         self._stop_children([child for child in self.children if child.part.last])
         leftovers.end(self.token, grace=1.0)
         for server in reversed(self.servers):

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import traceback
 
+from curation import embedded, paths
+
 WITHOUT_BOOTSTRAP = 3  # exit status: the tables are there, the owner or the demo may be missing
+
+
+def fingerprint() -> str:
+    """Hash of the migrations and of which database they are for."""
+    digest = hashlib.sha256(os.environ.get("DATABASE_URL", "").encode())
+    for path in sorted(paths.ROOT.glob("*/migrations/*.py")):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def remember() -> None:
+    """Note that the database has these migrations."""
+    embedded.write_private(embedded.record_path("prepared"), {"migrations": fingerprint()})
+
+
+def is_remembered() -> bool:
+    """Whether these migrations were applied from this home before.
+
+    Says what may start at once, not what is true: ``migrate`` runs at each start all the same.
+    """
+    return embedded.read_record("prepared").get("migrations") == fingerprint()
 
 
 def main() -> int:
