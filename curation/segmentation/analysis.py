@@ -7,10 +7,6 @@ from dataclasses import dataclass, replace
 
 from curation.segmentation import attempts, kinds
 from curation.segmentation.answers import (
-    BOXED,
-    CONCLUDED,
-    HEDGED,
-    STATED,
     final_value,
     find_answers,
     first_correct,
@@ -18,6 +14,7 @@ from curation.segmentation.answers import (
 )
 from curation.segmentation.leaves import Leaf, split_leaves
 from curation.segmentation.repeats import find_loop, find_repeats, leaf_ids
+from curation.segmentation.statements import BOXED, CONCLUDED, HEDGED, STATED
 from curation.segmentation.tags import ReasoningSplit, find_tags
 from curation.segmentation.types import AnswerMention, Equal, Loop, Segment
 

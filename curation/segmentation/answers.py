@@ -1,123 +1,32 @@
-"""Places where a candidate answer is stated, and whether it is the reference answer.
+"""Candidate answers on the way, whether they are the reference, and the first correct one.
 
-Four strengths: ``boxed``; ``stated`` ("the answer is 5", "#### 5"); ``concluded`` (the value at the
-end of a sentence that concludes: "So x = 5."); ``hedged`` ("maybe the answer is 5?"). A concluded
-value is worth little alone, for small numbers turn up by chance: ``first_correct`` takes it only
-when it is distinctive or is taken up again soon.
+A ``concluded`` value (see ``statements``) is worth little alone, for small numbers turn up by
+chance: ``first_correct`` takes it only when it is distinctive, is taken up again soon, or answers
+in the words of the question and is looked back at.
 """
 
 from __future__ import annotations
 
-import re
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from curation.segmentation.kinds import (
-    CHANGE,
-    COMPUTATION,
-    FINAL_ANSWER,
-    SELF_CHECKING,
-    TAG,
-    UNCERTAINTY,
+from curation.segmentation.kinds import CHANGE, COMPUTATION, FINAL_ANSWER, SELF_CHECKING, TAG
+from curation.segmentation.kinds import UNCERTAINTY as DOUBT
+from curation.segmentation.question import Question, content_words, read_question
+from curation.segmentation.statements import (
+    BOXED,
+    CONCLUDED,
+    HEDGED,
+    STATED,
+    Statement,
+    read_statement,
 )
 from curation.segmentation.types import AnswerMention, Equal, Segment
-from curation.segmentation.values import (
-    boxed_at,
-    is_evaluated,
-    last_value,
-    plain_equal,
-    right_side,
-    value_after,
-)
+from curation.segmentation.values import is_evaluated, plain_equal
 
-BOXED, STATED, CONCLUDED, HEDGED = "boxed", "stated", "concluded", "hedged"
 # A concluded value of few digits must be said again within this many leaves to count.
 CONFIRM_WITHIN = 8
-# Of the statements of one leaf the last few are read, the last one first.
-_LAST_STATEMENTS = 3
-# A hedge is looked for this far around a statement.
-_HEDGE_REACH = 80
-_STOP_MARK = re.compile(r"[.?!\n]")
-_STATED = re.compile(
-    r"\banswer\b(?:[^\n.?!=]{0,60}?)(?:\b(?:is|be|are|isn['’]t)\b|=|:)|^\s{0,8}####|\*\*answer:?\*\*:?"
-    r"|答案(?:是|为|：|:)",
-    re.IGNORECASE | re.MULTILINE,
-)
-_IS_THE_ANSWER = re.compile(
-    r"([^\n]{1,80}?)\b(?:is|are|seems? (?:to be )?|must be|should be)\b[^\n.]{0,12}\bthe "
-    r"(?:correct |final |right |required )?answer\b",
-    re.IGNORECASE,
-)
-# What is asked for is said in the first leaves, in a sentence with one of these words.
-_QUESTION_LEAVES = 8
-_ASKS = re.compile(
-    r"\bfind\b|\bhow many\b|\bhow much\b|\bwhat\b|\bdetermine\b|\bask(?:s|ing)\b", re.I
-)
-_WORD = re.compile(r"[a-z]{4,20}?(?=s?\b)")
-_EMPTY_WORDS = frozenset(
-    [
-        "this",
-        "that",
-        "have",
-        "with",
-        "find",
-        "need",
-        "many",
-        "much",
-        "what",
-        "problem",
-        "when",
-        "will",
-        "they",
-        "them",
-        "then",
-        "thu",
-        "here",
-        "there",
-        "where",
-        "which",
-        "from",
-        "into",
-        "figure",
-        "determine",
-        "question",
-        "asks",
-        "asking",
-        "therefore",
-        "hence",
-        "value",
-        "given",
-        "number",
-        "answer",
-        "text",
-        "frac",
-        "sqrt",
-        "each",
-        "some",
-        "like",
-        "just",
-        "know",
-    ]
-)
-_LOOKING_BACK = (SELF_CHECKING, UNCERTAINTY, CHANGE, FINAL_ANSWER, TAG)
-# Cheap to look for; only where one of them stands is the pattern asked.
-_HEDGE_HINTS = (
-    "if", "suppos", "maybe", "perhaps", "might", "could", "unless", "would", "guess", "assum",
-    "not", "n't", "possibl", "whether", "?",
-)  # fmt: skip
-_HEDGE = re.compile(
-    r"\bif\b|\bsuppose|\bmaybe\b|\bperhaps\b|\bmight\b|\bcould\b|\bunless\b|\bwould\b|\bguess\b"
-    r"|\bassum|\bnot\b|n't\b|\bpossibl|\bwhether\b|\?\s*$",
-)
-_CONCLUDES = re.compile(
-    r"[\s>*_#\-\d.)]{0,12}(?:(?:okay|ok|yes|and|but|wait|right|alright),?\s{1,2})?"
-    r"(?:so\b|therefore\b|thus\b|hence\b|consequently\b|which (?:gives|means|is)\b|this gives\b"
-    r"|that gives\b|that means\b|this means\b|in total\b|the (?:total|sum|result|value|number)\b"
-    r"|finally\b|altogether\b|(?:then|now),? the\b|we (?:get|have|find)\b|所以|因此)",
-    re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n|[,;] (?=(?:so|therefore|thus|hence)\b)")
+_LOOKING_BACK = (SELF_CHECKING, DOUBT, CHANGE, FINAL_ANSWER, TAG)
 
 
 def find_answers(
@@ -126,24 +35,25 @@ def find_answers(
     reference: str | None = None,
     equal: Equal | None = None,
 ) -> list[AnswerMention]:
-    """All mentions in the text's order, one per leaf and strength at most.
+    """All mentions in the text's order, one per leaf at most.
 
     ``equal`` decides equality with the reference (default: the maths verifier's quick path when it
     is installed, else ``plain_equal``); it is asked once per distinct value.
     """
     compare = _comparer(reference, equal)
+    question = read_question(text, segments)
     mentions: list[AnswerMention] = []
-    known: dict[str, tuple[int, int, str, str] | None] = {}
+    known: dict[str, Statement | None] = {}
     for index, segment in enumerate(segments):
         if segment.kind == TAG:
             continue
         leaf = text[segment.start : segment.end]
         if leaf not in known:
-            known[leaf] = _in_leaf(leaf)
+            known[leaf] = read_statement(leaf, question)
         if found := known[leaf]:
-            low, high, value, strength = found
-            start, end = segment.start + low, segment.start + high
-            mentions.append(AnswerMention(start, end, value, strength, index, compare(value)))
+            start, end = segment.start + found.start, segment.start + found.end
+            matches = compare(found.value)
+            mentions.append(AnswerMention(start, end, found.value, found.strength, index, matches))
     return mentions
 
 
@@ -157,27 +67,19 @@ def first_correct(
     right = [mention for mention in mentions if mention.matches and mention.strength != HEDGED]
     if not right:
         return None
+    question = read_question(text, segments)
     certain = _is_distinctive(reference)
-    asked = frozenset() if certain else asked_words(text, segments)
     for mention in right:
-        if mention.strength != CONCLUDED:
+        if mention.strength in (BOXED, STATED):
             return mention
-        if not is_evaluated(mention.value, reference):
-            continue
-        if certain:
-            return mention
-        if _is_confirmed(text, segments, mention, mentions):
-            return mention
-        if _answers_question(text, segments, mention, asked):
+        if is_evaluated(mention.value, reference) and (
+            certain
+            or mention.strength != CONCLUDED
+            or _is_confirmed(text, segments, mention, mentions)
+            or _answers_question(text, segments, mention, question)
+        ):
             return mention
     return None
-
-
-def asked_words(text: str, segments: Sequence[Segment]) -> frozenset[str]:
-    """Words of the leaves near the start that say what is asked for."""
-    opening = [segment for segment in segments if segment.kind != TAG][:_QUESTION_LEAVES]
-    asking = (text[segment.start : segment.end] for segment in opening)
-    return _words(" ".join(leaf for leaf in asking if _ASKS.search(leaf)))
 
 
 def final_value(mentions: Sequence[AnswerMention]) -> str | None:
@@ -223,79 +125,14 @@ def _comparer(reference: str | None, equal: Equal | None) -> Callable[[str], boo
     return compare
 
 
-def _in_leaf(leaf: str) -> tuple[int, int, str, str] | None:
-    """Range in the leaf, value and strength of the firmest statement in it."""
-    boxed = leaf.rfind("\\boxed")
-    if boxed >= 0 and (found := boxed_at(leaf, boxed)) and found[0]:
-        return boxed, found[1], found[0], BOXED
-    return _stated(leaf) or _concluded(leaf)
-
-
-def _stated(leaf: str) -> tuple[int, int, str, str] | None:
-    lowered = leaf.lower()
-    if "answer" not in lowered and "####" not in leaf and "答案" not in leaf:
-        return None
-    for match in reversed(deque(_STATED.finditer(leaf), maxlen=_LAST_STATEMENTS)):
-        if found := value_after(leaf, match.end(), len(leaf)):
-            strength = HEDGED if _is_hedged(leaf, match.start(), found[1]) else STATED
-            return match.start(), found[1], found[0], strength
-    return _is_the_answer(leaf)
-
-
-def _is_the_answer(leaf: str) -> tuple[int, int, str, str] | None:
-    """Like "I think 27 miles is the correct answer": the value stands before the verb."""
-    match = _IS_THE_ANSWER.search(leaf)
-    found = last_value(match.group(1)) if match else None
-    if match is None or found is None:
-        return None
-    strength = HEDGED if _is_hedged(leaf, match.start(), match.end()) else STATED
-    return match.start(1) + found[1], match.start(1) + found[2], found[0], strength
-
-
-def _is_hedged(leaf: str, start: int, end: int) -> bool:
-    """The sentence around a statement takes it back: a condition, a guess, a question."""
-    low = max(0, start - _HEDGE_REACH)
-    begin = max((m.end() for m in _SENTENCE_END.finditer(leaf, low, start)), default=low)
-    stop = _STOP_MARK.search(leaf, end, end + _HEDGE_REACH)
-    return _hedges(leaf[begin : stop.end() if stop else end + _HEDGE_REACH])
-
-
-def _hedges(sentence: str) -> bool:
-    lowered = sentence.lower()
-    return any(hint in lowered for hint in _HEDGE_HINTS) and _HEDGE.search(lowered) is not None
-
-
-def _concluded(leaf: str) -> tuple[int, int, str, str] | None:
-    body = leaf.rstrip()
-    starts = [0, *(match.end() for match in _SENTENCE_END.finditer(body))]
-    begin = next((start for start in reversed(starts) if _CONCLUDES.match(body, start)), None)
-    if begin is None:
-        return None
-    sentence = body[begin:]
-    if found := _last_formula(sentence) or last_value(sentence):
-        value, low, high = found
-        strength = HEDGED if _hedges(sentence) else CONCLUDED
-        return begin + low, begin + high, value, strength
-    return None
-
-
-def _last_formula(sentence: str) -> tuple[str, int, int] | None:
-    """The right side of a formula that closes the sentence: ``… = 5 \\)``, ``… = 5``."""
-    bare = sentence.rstrip(" .,!\n*")
-    for left, right in (("\\(", "\\)"), ("\\[", "\\]"), ("$", "$")):
-        if bare.endswith(right):
-            start = bare.rfind(left, 0, len(bare) - len(right))
-            inner = bare[start + len(left) : len(bare) - len(right)] if start >= 0 else ""
-            return (right_side(inner), start, len(bare)) if inner.strip() else None
-    return None
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text[:2000].lower())) - _EMPTY_WORDS
+def _is_distinctive(reference: str) -> bool:
+    """Long enough not to turn up by chance: three digits, a fraction, a decimal, an expression."""
+    digits = sum(char.isdigit() for char in reference)
+    return digits >= 3 or any(char in reference for char in "/.\\^")
 
 
 def _answers_question(
-    text: str, segments: Sequence[Segment], mention: AnswerMention, asked: frozenset[str]
+    text: str, segments: Sequence[Segment], mention: AnswerMention, question: Question
 ) -> bool:
     """The sentence speaks of what is asked, and what comes next looks back at it.
 
@@ -304,16 +141,10 @@ def _answers_question(
     """
     leaf = segments[mention.leaf]
     low, high = max(leaf.start, mention.start - 160), min(leaf.end, mention.end + 160)
-    if len(_words(text[low:high]) & asked) < 2:
+    if len(content_words(text[low:high]) & question.words) < 2:
         return False
     following = segments[mention.leaf + 1 : mention.leaf + 4]
     return any(segment.kind in _LOOKING_BACK for segment in following)
-
-
-def _is_distinctive(reference: str) -> bool:
-    """Long enough not to turn up by chance: three digits, a fraction, a decimal, an expression."""
-    digits = sum(char.isdigit() for char in reference)
-    return digits >= 3 or any(char in reference for char in "/.\\^")
 
 
 def _is_confirmed(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from curation.segmentation import kinds
 from curation.segmentation.analysis import Analysis, study
-from curation.segmentation.answers import BOXED, STATED
 from curation.segmentation.attempts import CONCLUSION, QUESTION, VERIFY
+from curation.segmentation.statements import BOXED, STATED
 from curation.segmentation.types import Cut, Equal, Segment
 
 AFTER_FIRST_CORRECT = "after-first-correct"

@@ -36,9 +36,10 @@ class Cut:
 class AnswerMention:
     """A place where a candidate answer is stated.
 
-    ``strength`` is ``boxed``, ``stated`` ("the answer is"), ``concluded`` (the value at the end of
-    a concluding sentence) or ``hedged`` ("maybe the answer is"). ``matches`` tells whether the
-    value equals the reference; None without a reference or where the check could not decide.
+    ``strength`` is ``boxed``, ``stated`` ("the answer is"), ``asked`` (the formula that is asked
+    for gets its value), ``concluded`` (the value at the end of a concluding sentence) or
+    ``hedged`` ("maybe the answer is"). ``matches`` tells whether the value equals the reference;
+    None without a reference or where the check could not decide.
     """
 
     start: int

@@ -137,7 +137,29 @@ def test_plain_steps_state_no_answer(text: str) -> None:
 
 
 def test_an_exponent_is_not_a_value() -> None:
-    assert mentions("So it is 7 more than x^2 and y_3.") == [("7", "concluded", None)]
+    assert mentions("So it is 7 and neither x^2 nor y_3.") == [("7", "concluded", None)]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["I need to find m + n.", "What is \\(m+n\\)?", "I have to figure out what m + n is."],
+)
+def test_the_formula_that_is_asked_for_is_answered_by_its_value(question: str) -> None:
+    text = f"<think>\n{question}\n\nHere m = 3.\n\nIn lowest terms, m + n = 3 + 4 = 7.\n\nGood."
+    first = analyse(text, "7").first_correct
+    assert first is not None
+    assert (first.leaf, first.strength, first.value) == (3, "asked", "7")
+
+
+def test_a_bound_is_not_an_answer() -> None:
+    assert mentions("So it is less than 50.") == [("50", "hedged", None)]
+
+
+def test_an_expression_that_is_not_worked_out_is_not_yet_the_answer() -> None:
+    text = "So p = \\(\\frac{430}{0.86}\\).\n\nSo p = 500.\n\nThe answer is 500."
+    first = analyse(text, "500").first_correct
+    assert first is not None
+    assert first.leaf == 1
 
 
 def test_the_comparison_can_be_injected_and_is_asked_once_per_value() -> None:
