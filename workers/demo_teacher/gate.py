@@ -99,14 +99,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _read(receive: Receive) -> bytes:
-    raw = b""
+    raw = bytearray()
     while True:
         message = await receive()
         raw += message.get("body", b"")
         if len(raw) > MAX_BODY:
             raise ValueError(f"the body is longer than {MAX_BODY} bytes")
         if not message.get("more_body"):
-            return raw
+            return bytes(raw)
 
 
 def _error(text: str) -> dict[str, Any]:

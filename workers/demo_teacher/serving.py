@@ -63,8 +63,9 @@ def _generation_state() -> Any:
                 # Values other than 1.0, or the batch would be built without these processors.
                 gen_config.update(do_sample=True, temperature=0.8, top_p=0.99, top_k=None)
                 super().init_cb(model, gen_config)
-                self._add = self._cb.add_request
-                self._cb.add_request = self._add_request
+                batching: Any = self._cb
+                self._add = batching.add_request
+                batching.add_request = self._add_request
 
         def _add_request(self, input_ids: list[int], **given: Any) -> Any:
             return self._add(input_ids, **given, **_sampling.get())

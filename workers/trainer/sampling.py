@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-BATCH = 100
+BATCH = 200
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def load(path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=torch.float32)
-    return model.eval(), AutoTokenizer.from_pretrained(path, local_files_only=True)
+    model.eval()
+    return model, AutoTokenizer.from_pretrained(path, local_files_only=True)
 
 
 def sample(
@@ -76,7 +77,9 @@ def _batch(
         texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
     )
     greedy = sampling.temperature == 0
-    chosen = {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p}
+    chosen: dict[str, float] = (
+        {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p}
+    )
     with torch.no_grad():
         output = model.generate(
             input_ids=inputs["input_ids"],
@@ -94,5 +97,5 @@ def _batch(
 def _sample(tokenizer: PreTrainedTokenizerBase, row: list[int], end: int) -> Sample:
     stopped = end in row
     ids = row[: row.index(end)] if stopped else row
-    text = tokenizer.decode(ids, skip_special_tokens=True)
+    text = str(tokenizer.decode(ids, skip_special_tokens=True))
     return Sample(text, "stop" if stopped else "length", len(ids) + stopped)
