@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from workers.demo_teacher.problems import make_problems
 
 SLUG = "demo"
 SEED = 7
-PROBLEMS = 200
+PROBLEMS = int(os.environ.get("WHITTLE_DEMO_PROBLEMS") or 200)
 HELD_BACK = 60
-SAMPLES = 8
+SAMPLES = int(os.environ.get("WHITTLE_DEMO_SAMPLES") or 8)
 SAMPLING = {"temperature": 0.8, "max_tokens": 400}
 WAIT_SECONDS = 900
 TEACHER = "demo-teacher"
