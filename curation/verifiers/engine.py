@@ -41,7 +41,7 @@ def compare_maths(reference: str, answer: str) -> dict[str, Any]:
 
 
 def _compare(reference: str, answer: str) -> dict[str, Any]:
-    from math_verify import verify  # type: ignore[import-untyped]
+    from math_verify import verify
 
     gold = _parse(reference)
     if gold is None:

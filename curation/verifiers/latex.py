@@ -15,7 +15,7 @@ TEXT_OPEN, TEXT_CLOSE = "\x01", "\x02"
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _SUPERSCRIPT_RUN = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
-_VULGAR = re.compile(r"(?P<whole>\d*)(?P<sign>[¼½¾⅐-⅞])")
+_VULGAR = re.compile(r"(?P<whole>(?<!\d)\d*)(?P<sign>[¼½¾⅐-⅞])")
 _SYMBOLS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
     "÷": r"\div ", "π": r"\pi ", "∞": r"\infty ", "°": r"^\circ ", "√": r"\sqrt ", "≤": r"\le ",
@@ -68,6 +68,7 @@ _OUTER = re.compile(
 
 def normalise(text: str) -> str:
     """One spelling of an answer; text groups stand between TEXT_OPEN and TEXT_CLOSE."""
+    text = re.sub(f"[{TEXT_OPEN}{TEXT_CLOSE}]", " ", text)  # the marks are ours alone
     text = _unicode(text.strip())
     text = _strip_outer(text)
     for pattern, replacement in _REWRITES:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
-from .base import MAX_REFERENCE, Verdict, correct, error, incorrect, unverifiable
+from .base import MAX_EXTRACTED, MAX_REFERENCE, Verdict, correct, error, incorrect, unverifiable
 from .extraction import Extraction, extract_answer
 from .latex import TEXT_CLOSE, TEXT_OPEN, normalise, squeeze
 from .pool import Outcome, default_pool
@@ -67,7 +67,7 @@ class MathVerifier:
             return _decided(equal, "exact", found)
         if not is_expression(gold):
             return unverifiable("bad_reference", found.answer)
-        return self._algebra(gold, found, options.get("timeout"))
+        return self._algebra(gold, found, _seconds(options.get("timeout")))
 
     def _algebra(self, gold: str, found: Extraction, timeout: float | None) -> Verdict:
         left, left_unit = for_engine(gold)
@@ -93,6 +93,14 @@ class MathVerifier:
         return outcome
 
 
+def _seconds(given: Any) -> float | None:
+    """A number of seconds; anything else counts as not given."""
+    try:
+        return None if given is None else float(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def clean_reference(reference: str | None) -> str:
     r"""The answer inside a reference: a worked solution ends in ``####``, a box or a statement."""
     text = (reference or "").strip()
@@ -105,7 +113,8 @@ def clean_reference(reference: str | None) -> str:
 
 def is_expression(reference: str) -> bool:
     """Whether a reference may be mathematics: prose would be read as a product of letters."""
-    text = re.sub(rf"{TEXT_OPEN}[^{TEXT_CLOSE}]*{TEXT_CLOSE}", " ", normalise(reference))
+    text = normalise(reference[:MAX_EXTRACTED])
+    text = re.sub(rf"{TEXT_OPEN}[^{TEXT_CLOSE}]*{TEXT_CLOSE}", " ", text)
     return len(_PLAIN_WORD.findall(text)) < 2 and any(c.isalnum() for c in text)
 
 

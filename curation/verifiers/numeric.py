@@ -14,10 +14,11 @@ from .quick import quick_equal
 from .reading import read
 
 _NUMBER = re.compile(
-    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d{1,3})?(?![\w])"
+    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)?(?:\.\d++)?(?:[eE][-+]?\d{1,3})?(?!\w)"
 )
 _SCIENTIFIC = re.compile(
-    r"^([-+]?\d*\.?\d+)\s*(?:[eE]|(?:\*|×|\\times|\\cdot)\s*10\s*\^)\s*\{?([-+]?\d{1,3})\}?$"
+    r"^([-+]?(?:\d++(?:\.\d*+)?|\.\d++))\s*"
+    r"(?:[eE]|(?:\*|×|\\times|\\cdot)\s*10\s*\^)\s*\{?([-+]?\d{1,3})\}?$"
 )
 # The answer part's last number counts where nothing else states one (word problems).
 TAIL = 2_000

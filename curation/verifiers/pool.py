@@ -61,7 +61,7 @@ class MathPool:
 
     def compare(self, reference: str, answer: str, timeout: float | None = None) -> Outcome:
         """Compare two normalised LaTeX expressions; never raises."""
-        limit = min(timeout or self.timeout, self.timeout)
+        limit = timeout if timeout is not None and 0 < timeout < self.timeout else self.timeout
         outcome = self._attempt(reference, answer, limit)
         if outcome.name == "crashed":
             # Someone else's kill (or the memory of an earlier task) is no fault of this pair.

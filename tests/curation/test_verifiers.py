@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -305,6 +306,24 @@ def test_texts_are_compared_after_folding(
     response: str, options: dict[str, Any], expected: str
 ) -> None:
     assert verify("exact", response, "Jupiter", **options).verdict == expected
+
+
+@pytest.mark.parametrize(
+    "unit", ["1", "1,", "a ", "\\", "{1}", "½", "²", "\\frac{1}", "\x01", "1 "]
+)
+def test_hostile_answers_and_references_cost_milliseconds(unit: str) -> None:
+    started = time.perf_counter()
+    for kind in VERIFIERS:
+        long, short = unit * (19_000 // len(unit)), unit * (390 // len(unit))
+        for answer in (long, short, f"Answer: {short}"):
+            verify(kind, answer, "B")
+            verify(kind, "B", answer)
+    assert time.perf_counter() - started < 4
+
+
+@pytest.mark.parametrize("timeout", ["soon", -1, 0, float("nan"), [], 10**400, None])
+def test_a_senseless_timeout_counts_as_none(timeout: Any) -> None:
+    assert verify("math", r"\boxed{x+1}", "1+x", timeout=timeout).verdict == "correct"
 
 
 def test_a_verdict_survives_json() -> None:
