@@ -370,6 +370,16 @@ def test_every_queue_has_a_worker() -> None:
     assert served == set(QUEUES)
 
 
+def test_a_part_with_a_token_waits_for_it_and_is_told_it(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    code = "import os; print(os.environ['WHITTLE_TOKEN'])"
+    child = Child(Part("trainer", (sys.executable, "-c", code), {}, token_file=token), "mark")
+    assert not child.may_start()
+    token.write_text("secret\n")
+    assert child.may_start()
+    assert child.start().communicate()[0] == b"secret\n"
+
+
 def test_the_teacher_is_left_out_when_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHITTLE_TEACHER", "0")
     assert "teacher" not in {part.name for part in parts.all_parts()}

@@ -40,7 +40,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**self.part.environment, MARK: self.token},
+            env={**self.part.environment, **self._secret(), MARK: self.token},
             start_new_session=True,
             cwd=paths.ROOT,
         )
@@ -48,6 +48,14 @@ class Child:
         self.due = None
         self._enter("running")
         return self.process
+
+    def may_start(self) -> bool:
+        """Whether the file with its token, if it needs one, is there."""
+        return self.part.token_file is None or self.part.token_file.exists()
+
+    def _secret(self) -> dict[str, str]:
+        file = self.part.token_file
+        return {"WHITTLE_TOKEN": file.read_text().strip()} if file else {}
 
     def ended(self) -> int | None:
         """The exit status of a process that ended since it was started; None otherwise."""

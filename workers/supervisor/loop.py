@@ -204,7 +204,7 @@ class Supervisor:
         waited = self.web_answers.is_set() or time.monotonic() - self.begun > LATE_SECONDS
         ready = waited and self.preparation is None
         for child in self.children:
-            if child.part.late and child.state == "stopped" and ready:
+            if ready and child.part.late and child.state == "stopped" and child.may_start():
                 self._start_child(child)
             elif (status := child.ended()) is not None:
                 pause = child.plan_restart()

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from curation import embedded, paths
 from workers.services.ensure import verifier_command, verifier_environment
@@ -29,6 +30,7 @@ class Part:
     early: bool = False  # starts before the database is prepared
     late: bool = False  # starts when the web answers, so that a start shows pages soon
     last: bool = False  # stopped after the parts that use it
+    token_file: Path | None = None  # its content is told as WHITTLE_TOKEN; no start without it
 
 
 def environment() -> dict[str, str]:
@@ -71,8 +73,10 @@ def number(variable: str, default: int) -> int:
 def all_parts() -> list[Part]:
     """The parts of this copy, in the order of their start."""
     parts = [verifier(), web(), worker("default", 2), worker("llm", 2), beat()]
-    if has_teacher():
+    if has_models() and wanted("WHITTLE_TEACHER"):
         parts.append(teacher())
+    if has_models() and wanted("WHITTLE_TRAINER"):
+        parts.append(trainer())
     return parts
 
 
@@ -118,10 +122,14 @@ def beat() -> Part:
     return Part("beat", command, environment(), late=True)
 
 
-def has_teacher() -> bool:
-    """Whether the demo teacher can run here: its libraries are an extra, and it can be refused."""
-    wanted = os.environ.get("WHITTLE_TEACHER", "1") not in {"0", "no", "off", "false"}
-    return wanted and importlib.util.find_spec("torch") is not None
+def has_models() -> bool:
+    """Whether the libraries that run models are installed (the extra ``demo``)."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def wanted(variable: str) -> bool:
+    """False when the environment turns a part off."""
+    return os.environ.get(variable, "1").lower() not in {"0", "no", "off", "false"}
 
 
 def teacher() -> Part:
@@ -133,6 +141,14 @@ def teacher() -> Part:
     told = environment() | offline
     told.setdefault("OMP_NUM_THREADS", "1")
     return Part("teacher", command, told, late=True)
+
+
+def trainer() -> Part:
+    """Takes queued training runs over REST, with a token that ``manage.py bootstrap`` leaves."""
+    command = (sys.executable, "-m", "workers.trainer", "--url", address(), "--poll", "5")
+    told = {**environment(), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    token = paths.run_dir() / "trainer.token"
+    return Part("trainer", command, told, grace=3.0, late=True, token_file=token)
 
 
 def prepare_command() -> list[str]:
