@@ -141,7 +141,8 @@ def _answers_question(
     """
     leaf = segments[mention.leaf]
     low, high = max(leaf.start, mention.start - 160), min(leaf.end, mention.end + 160)
-    if len(content_words(text[low:high]) & question.words) < 2:
+    words = content_words(text[low:high])
+    if len(words & question.words) < 2 and not (words and words <= question.words):
         return False
     following = segments[mention.leaf + 1 : mention.leaf + 4]
     return any(segment.kind in _LOOKING_BACK for segment in following)
@@ -170,7 +171,7 @@ def _is_confirmed(
         leaf = text[segment.start : segment.end].rstrip(" .\n")
         if segment.kind == COMPUTATION and leaf.endswith(mention.value):
             return False
-    return True
+    return later.strength != CONCLUDED
 
 
 def _next_statement(

@@ -21,7 +21,7 @@ _FORMULA = re.compile(
 _AFTER_FORMULA = re.compile(
     r"\s(?:is|are|equals?|where|given|when|if|such|for|from|in|as|and)\s|\s(?:is|are)$"
 )
-_WORD = re.compile(r"[a-z]{4,20}?(?=s?\b)")
+_WORD = re.compile(r"\b(?:[a-z]{4,20}?|sum|gcd|lcm)(?=s?\b)")
 # Words that any question and any conclusion may share.
 _EMPTY_WORDS = frozenset(
     [

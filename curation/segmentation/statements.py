@@ -41,19 +41,23 @@ _HEDGE_HINTS = (
 )
 _HEDGE = re.compile(
     r"\bif\b|\bsuppose|\bmaybe\b|\bperhaps\b|\bmight\b|\bmay be\b|\bcould (?:also )?be\b"
-    r"|\bcould it\b|\bunless\b|\bguess\b|\bassum|\bnot\b|n't\b|\bpossibl[ey]\b|\bwhether\b"
+    r"|\bcould it\b|\bunless\b|\bguess\b|\bassum|\bnot\b|n't\b|\bpossibly\b|\bwhether\b"
     r"|\b(?:less|more|greater) than\b|\bat (?:most|least)\b|[≤≥]|\\[lg]eq?\b"
     r"|\bfrom \d{1,9} to\b|\?\s*$"
 )
 _CONCLUDES = re.compile(
     r"[\s>*_#\-\d.)]{0,12}(?:(?:okay|ok|yes|and|but|wait|right|alright),?\s{1,2})?"
     r"(?:so\b|therefore\b|thus\b|hence\b|consequently\b|which (?:gives|means|is)\b|this gives\b"
-    r"|that gives\b|that means\b|this means\b|in total\b|the (?:total|sum|result|value|number)\b"
+    r"|that gives\b|that means\b|this means\b|in total\b|(?:the )?total\b"
+    r"|the (?:sum|result|value|number)\b"
     r"|finally\b|altogether\b|in conclusion\b|(?:then|now),? the\b|we (?:get|have|find)\b"
     r"|所以|因此)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n|[,;] (?=(?:so|therefore|thus|hence)\b)")
+_CLAUSE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n\s*\n|[,;] (?=(?:so|therefore|thus|hence)\b)")
+_OPERATOR_BEFORE = re.compile(r"[+*/×·^−-]\s*$")
+_OPERATOR_BEHIND = re.compile(r"\s*(?:[+*/×·^=−-]|\\[a-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ def _asked(leaf: str, question: Question) -> Statement | None:
         return None
     body = leaf.rstrip(" .,!\n*")
     low = max(0, len(body) - _FORMULA_REACH)
-    begin = max((match.end() for match in _SENTENCE_END.finditer(body, low)), default=low)
+    begin = max((match.end() for match in _CLAUSE_END.finditer(body, low)), default=low)
     sides = body[begin:].split("=")
     value = bare_formula(right_side(sides[-1]))
     asked = (bare_formula(side) for side in sides[:-1])
@@ -130,11 +134,19 @@ def _concluded(leaf: str) -> Statement | None:
     if begin is None:
         return None
     sentence = body[begin:]
-    if found := _last_formula(sentence) or last_value(sentence):
+    if found := _last_formula(sentence) or _whole_value(sentence):
         value, low, high = found
         strength = HEDGED if _hedges(sentence) else CONCLUDED
         return Statement(begin + low, begin + high, value, strength)
     return None
+
+
+def _whole_value(sentence: str) -> tuple[str, int, int] | None:
+    """The last number of a sentence, unless it is one term of an expression ("1 - a")."""
+    found = last_value(sentence)
+    if found is None or _OPERATOR_BEHIND.match(sentence, found[2]):
+        return None
+    return None if _OPERATOR_BEFORE.search(sentence, max(0, found[1] - 4), found[1]) else found
 
 
 def _last_formula(sentence: str) -> tuple[str, int, int] | None:
