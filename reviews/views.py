@@ -172,7 +172,7 @@ def preview(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
         "reference": trace.problem.reference_answer,
         "options": {},
     }
-    (verdict,) = VerifierClient(paths.verifier_socket()).verify_batch([item])
+    (verdict,) = VerifierClient(paths.verifier_socket(), attempts=2).verify_batch([item])
     answer = {"chars": len(derived.text), "verdict": verdict.verdict, "reason": verdict.reason}
     return JsonResponse(answer | {"extracted": verdict.extracted})
 

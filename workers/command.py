@@ -14,7 +14,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.utils.text import slugify
 
 from curation import jobs
@@ -44,8 +47,11 @@ class JobCommand(BaseCommand):
         """The job's parameters from the parsed arguments."""
         raise NotImplementedError
 
+    needs_verifier = False
+
     def handle(self, *args: Any, **options: Any) -> None:
-        ensure_services()
+        ensure_services(verifier=self.needs_verifier)
+        ensure_tables()
         project = find_project(options["project"], make=self.makes_project)
         try:
             params = self.params(options)
@@ -76,6 +82,13 @@ class JobCommand(BaseCommand):
         for name, value in counts.items():
             self.stdout.write(f"{name}: {value}")
         self.stdout.write(f"{job.kind}: {job.state} in {seconds:.1f} s (job {job.pk})")
+
+
+def ensure_tables() -> None:
+    """Make or update the tables, so that a command works on an empty home."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
 
 
 def usage(message: str) -> int:

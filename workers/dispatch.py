@@ -12,6 +12,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from curation import jobs, processes, schedules
+from curation.exports.run import sweep_exports
 from curation.models import Job, Outbox
 from workers import webhooks
 from workers.handlers import queue_for
@@ -24,7 +25,7 @@ def publish(job_id: int, kind: str) -> bool:
     from workers.tasks import run_job
 
     try:
-        run_job.apply_async(args=[job_id], queue=queue_for(kind), retry=False)
+        run_job.apply_async(args=(job_id,), queue=queue_for(kind), retry=False)
     except Exception as error:  # kombu raises many kinds; the sweeper comes back to it
         log.warning("job %s: broker not reached: %s", job_id, error)
         return False
@@ -88,4 +89,5 @@ def maintain() -> dict[str, int]:
     woken = wake([*again.values_list("pk", flat=True)])
     webhooks.deliver_due()
     processes.forget_old()
+    sweep_exports()
     return {"fired": len(fired), "flushed": flushed, "woken": woken, "failed": len(swept["failed"])}

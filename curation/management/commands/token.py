@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 
 from curation import tokens
 from curation.models import Project
-from workers.command import usage
+from workers.command import ensure_tables, usage
 from workers.services.ensure import ensure_services
 
 
@@ -28,6 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_services()
+        ensure_tables()
         user = get_user_model().objects.filter(username=options["user"]).first()
         if user is None:
             raise SystemExit(usage(f"no user {options['user']!r}"))

@@ -11,6 +11,7 @@ from workers.command import JobCommand
 class Command(JobCommand):
     help = "let verifiers judge traces"
     kind = "verify"
+    needs_verifier = True
 
     def add_job_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--source")
