@@ -463,6 +463,43 @@ def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
     assert contents() == whole
 
 
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_at_once_share_what_they_have_in_common(
+    tmp_path: Path, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    from django.db import connection
+
+    from curation import ingest, jobs
+    from curation.models import Job, Problem, Trace
+
+    monkeypatch.setattr(ingest, "CHUNK_ROWS", 5)
+    made = []
+    for name, numbers in (("one", range(100)), ("two", range(150, 50, -1))):
+        path = write(tmp_path / f"{name}.jsonl", *(row(n) for n in numbers))
+        params = {"path": str(path), "name": name}
+        made.append(jobs.create_job(project=project, kind="import", params=params))
+
+    def work(job: Any) -> None:
+        try:
+            epoch = jobs.claim(job.pk) or 0
+            jobs.run_claimed(Job.objects.get(pk=job.pk), epoch, ingest.run_import)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(job,)) for job in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts = [Job.objects.get(pk=job.pk).counts for job in made]
+    assert all(map(adds_up, counts))
+    assert sum(c["problems_created"] for c in counts) == Problem.objects.count() == 151
+    assert sum(c["traces_created"] for c in counts) == Trace.objects.count() == 151
+    assert sum(c["accepted"] for c in counts) == 151
+
+
 REAL = os.environ.get("WHITTLE_REAL_DATA")
 # Folder -> rows, problems, traces of the whole import; rejected rows would be listed by reason.
 WHOLE = {

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curation.sources.limits import Limits, limits_from
 from curation.sources.readers import data_files, fingerprint, other_files, read_file, safe_name
@@ -149,6 +151,27 @@ def test_a_huge_line_is_skipped_without_being_held_in_memory(tmp_path: Path) -> 
         ("row_too_large", 2, 40 * 2**20 + 10)
     ]
     assert peak < 8 * 2**20
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**40), 10**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text('ab\\"', max_size=3), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.booleans())
+def test_any_storable_value_comes_through_unchanged(value: Any, ascii_only: bool) -> None:
+    from curation.sources.strictjson import parse
+
+    found = parse(json.dumps(value, ensure_ascii=ascii_only).encode())
+    assert json.dumps(found) == json.dumps(value)
 
 
 def test_depth_is_checked_in_linear_time_on_unclosed_strings() -> None:
@@ -526,9 +549,9 @@ class TestFolders:
 def test_limits_are_checked() -> None:
     assert limits_from({"depth": 3}).depth == 3
     assert limits_from(None) == Limits()
-    for given in ({"deepness": 3}, {"depth": 0}, {"depth": "3"}, {"depth": True}):
+    for wrong in ({"deepness": 3}, {"depth": 0}, {"depth": "3"}, {"depth": True}):
         with pytest.raises(ValueError, match="limit"):
-            limits_from(given)
+            limits_from(wrong)
 
 
 def test_the_readers_import_no_framework() -> None:
