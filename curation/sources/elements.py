@@ -96,7 +96,7 @@ class _Scanner:
 
     def _leave_string(self) -> bool:
         match = _IN_STRING.match(self.buffer, self.position)
-        assert match is not None  # noqa: S101 - the pattern also matches nothing
+        assert match is not None
         self.position = match.end()
         if self.buffer[self.position : self.position + 1] != b'"':
             return False

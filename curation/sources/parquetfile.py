@@ -57,7 +57,7 @@ def _child(path: Path, limits: Limits) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _stdout(child: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert child.stdout is not None  # noqa: S101 - it was opened as a pipe
+    assert child.stdout is not None
     return child.stdout
 
 

@@ -86,7 +86,9 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-def convert(adapter: str, row: dict[str, Any], file: str = "x.jsonl", **context: Any) -> ProblemRecord:
+def convert(
+    adapter: str, row: dict[str, Any], file: str = "x.jsonl", **context: Any
+) -> ProblemRecord:
     (record,) = ADAPTERS[adapter].convert(ReadRow(1, 0, row, b"", context), file)
     return record
 
