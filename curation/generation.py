@@ -8,33 +8,35 @@ side alone touches the database, in one short fenced transaction per handful of 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import os
-import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from curation import paths
+from curation.endpoints import (
+    KEY_NAME,
+    endpoint_of,
+    find_teacher,
+    probe_teacher,
+    run_probe,
+    split_limits,
+    stop_teacher,
+)
 from curation.jobs import JobContext, JobError
 from curation.models import FailedGeneration, ModelEndpoint, Problem, Trace
 from curation.segmentation.tags import split_reasoning
 from curation.teachers.canonical import digest
-from curation.teachers.client import ChatRequest, Endpoint, TeacherClient
+from curation.teachers.client import ChatRequest, Endpoint
 from curation.teachers.manifest import TeacherFacts, generation_manifest
-from curation.teachers.outcome import DEFERRED, Answer, Completion, Failure, TeacherError
+from curation.teachers.outcome import DEFERRED, Answer, Completion, Failure
 from curation.teachers.pacing import Limits
 from curation.teachers.pool import RequestPool, Result
-from curation.teachers.probe import NO, YES, Capabilities, probe
+from curation.teachers.probe import NO, YES, Capabilities
 from curation.teachers.sampling import (
     PromptTemplate,
     Sampling,
@@ -43,13 +45,10 @@ from curation.teachers.sampling import (
     template_of,
 )
 
+__all__ = ["KEY_NAME", "endpoint_of", "probe_teacher", "run_generate", "run_probe"]
 PAGE = 200  # problems looked at together
 TICK = 0.5  # seconds between looks at cancel and lease while nothing comes
 BATCH = 32  # answers stored in one transaction
-# Limits of an endpoint that are ours, beside those of the client.
-OWN_LIMITS = {"samples_per_request": 8, "ready_timeout": 120.0}
-# Whoever may name an endpoint must not be able to send any variable of this process to it.
-KEY_NAME = re.compile(r"[A-Z0-9_]*_API_KEY|WHITTLE_KEY_[A-Z0-9_]+")
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,12 @@ class Work:
     @property
     def stream(self) -> bool:
         return self.capabilities.streaming != NO
+
+    @property
+    def base_seed(self) -> int | None:
+        """None also where seeds are known to fail: one for the whole process would tie the
+        requests that run side by side to each other."""
+        return None if self.capabilities.seed == NO else self.sampling.seed
 
     def identity(self, sample_no: int) -> str:
         """``Trace.identity`` of a generation, unique inside its problem."""
@@ -97,28 +102,28 @@ def run_generate(ctx: JobContext) -> None:
     work = prepare(ctx)
     problems = problems_of(ctx)
     _begin_counts(ctx, work, problems)
+    ctx.log(_opening(work))
     asks = plan(work, problems)
     with RequestPool[Ask](work.endpoint, work.limits, window=_window(work.limits)) as pool:
         _pump(ctx, work, asks, pool)
         closed = pool.closed_because
     _end_counts(ctx)
     if closed is not None:
-        _stop_teacher(work.teacher, closed)
+        stop_teacher(work.teacher, closed)
 
 
-def run_probe(ctx: JobContext) -> None:
-    """Job handler. Params: ``teacher``. Finds out what the endpoint can do and stores it."""
-    teacher = _teacher(ctx)
-    found = probe_teacher(teacher, ctx)
-    counts = {name: int(getattr(found, name) == YES) for name in ("n", "seed", "streaming")}
-    with ctx.chunk():
-        ctx.restart_counts(**counts)
-        ctx.advance()
+def _opening(work: Work) -> str:
+    together = f"{work.per_request} samples" if work.per_request > 1 else "one sample"
+    return (
+        f"{work.endpoint.model} at {work.endpoint.host}: {together} per request, "
+        f"{int(work.limits.concurrency)} requests at once, "
+        f"{'streamed' if work.stream else 'whole answers'}, seeds {work.capabilities.seed}"
+    )
 
 
 def prepare(ctx: JobContext) -> Work:
     """Resolve the job's parameters; JobError with a code for each thing that can be wrong."""
-    params, teacher = ctx.params, _teacher(ctx)
+    params, teacher = ctx.params, find_teacher(ctx)
     if not teacher.enabled:
         raise JobError("teacher_disabled", f"the teacher {teacher.name} is switched off")
     if teacher.paused_reason:
@@ -149,14 +154,6 @@ def prepare(ctx: JobContext) -> Work:
     )
 
 
-def _teacher(ctx: JobContext) -> ModelEndpoint:
-    name = ctx.params.get("teacher")
-    teacher = ModelEndpoint.objects.filter(project=ctx.project, name=name).first()
-    if teacher is None:
-        raise JobError("unknown_teacher", f"this project has no teacher {name!r}")
-    return teacher
-
-
 def _sampling(teacher: ModelEndpoint, params: dict[str, Any]) -> Sampling:
     given = dict(teacher.sampling) | dict(params.get("sampling") or {})
     if params.get("n") is not None:
@@ -171,79 +168,6 @@ def _template(teacher: ModelEndpoint, params: dict[str, Any]) -> PromptTemplate:
     return template
 
 
-def split_limits(given: dict[str, Any]) -> tuple[Limits, dict[str, Any]]:
-    """An endpoint's stored limits as the client's and our own; ValueError for unknown names."""
-    theirs = {name: value for name, value in given.items() if name not in OWN_LIMITS}
-    own = OWN_LIMITS | {name: value for name, value in given.items() if name in OWN_LIMITS}
-    return Limits.from_dict(theirs), own
-
-
-def endpoint_of(teacher: ModelEndpoint) -> Endpoint:
-    """The address and key of a model; an empty address means the embedded demo teacher."""
-    base_url = teacher.base_url or _demo_url()
-    host = urlsplit(base_url).hostname
-    if teacher.base_url and settings.TEACHER_HOSTS and host not in settings.TEACHER_HOSTS:
-        raise JobError("host_not_allowed", f"{host} is not among TEACHER_HOSTS")
-    try:
-        return Endpoint(base_url, teacher.model, api_key=_api_key(teacher.api_key_env))
-    except ValueError as error:
-        raise JobError("bad_endpoint", str(error)) from None
-
-
-def _demo_url() -> str:
-    try:
-        port = int((paths.run_dir() / "teacher.port").read_text().strip())
-    except (OSError, ValueError):
-        raise JobError("teacher_not_running", "the demo teacher is not running here") from None
-    return f"http://127.0.0.1:{port}/v1"
-
-
-def _api_key(variable: str) -> str:
-    if not variable:
-        return ""
-    if not KEY_NAME.fullmatch(variable):
-        raise JobError(
-            "bad_key_name", "the key's variable must end in _API_KEY or start with WHITTLE_KEY_"
-        )
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise JobError("api_key_missing", f"the variable {variable} is not set for the workers")
-    return key
-
-
-def probe_teacher(teacher: ModelEndpoint, ctx: JobContext | None = None) -> Capabilities:
-    """Ask the endpoint what it can do, waiting for one that is still starting; store the answer."""
-    limits, own = split_limits(teacher.limits)
-    quick = replace(limits, max_attempts=2, deadline=60.0, attempt_timeout=60.0)
-    until = time.monotonic() + float(own["ready_timeout"])
-    endpoint = endpoint_of(teacher)
-    while True:
-        try:
-            found = asyncio.run(_probe(endpoint, quick))
-            break
-        except TeacherError as error:
-            _wait_or_give_up(teacher, error.failure, until, ctx)
-    stored = {"dtype": teacher.capabilities.get("dtype", "")} | found.as_dict()
-    teacher.capabilities = stored
-    ModelEndpoint.objects.filter(pk=teacher.pk).update(capabilities=stored, probed_at=Now())
-    return found
-
-
-async def _probe(endpoint: Endpoint, limits: Limits) -> Capabilities:
-    async with TeacherClient(endpoint, limits) as client:
-        return await probe(client)
-
-
-def _wait_or_give_up(
-    teacher: ModelEndpoint, failure: Failure, until: float, ctx: JobContext | None
-) -> None:
-    if failure.code != DEFERRED or time.monotonic() > until:
-        _stop_teacher(teacher, failure)
-    if ctx is not None:
-        ctx.check()
-    time.sleep(TICK)
-
-
 def problems_of(ctx: JobContext) -> QuerySet[Problem]:
     """The problems the job is about, oldest first."""
     params = ctx.params
@@ -255,8 +179,14 @@ def problems_of(ctx: JobContext) -> QuerySet[Problem]:
     if params.get("held_back") is not None:
         found = found.filter(held_back=bool(params["held_back"]))
     if params.get("limit") is not None:
-        found = found[: int(params["limit"])]
+        found = found[: _whole(params["limit"], "limit")]
     return found
+
+
+def _whole(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise JobError("bad_parameters", f"{name} must be a whole number above 0, not {value!r}")
+    return value
 
 
 def _begin_counts(ctx: JobContext, work: Work, problems: QuerySet[Problem]) -> None:
@@ -281,16 +211,6 @@ def _end_counts(ctx: JobContext) -> None:
     known = counts["existing"] + counts["generated"] + counts["failed"]
     with ctx.chunk():
         counts["deferred"] = max(0, counts["wanted"] - known)
-
-
-def _stop_teacher(teacher: ModelEndpoint, failure: Failure) -> None:
-    """End the job; a refused key or address pauses the teacher until a person has looked."""
-    if failure.code == DEFERRED:
-        raise JobError("teacher_unavailable", f"{teacher.name}: {failure.message}")
-    reason = f"{failure.code}: {failure.message}"[:300]
-    if failure.closes_endpoint:
-        ModelEndpoint.objects.filter(pk=teacher.pk).update(paused_reason=reason)
-    raise JobError("teacher_paused" if failure.closes_endpoint else failure.code, reason)
 
 
 def stored_samples(work: Work, problems: Any) -> QuerySet[Trace]:
@@ -327,7 +247,7 @@ def asks_for(
     prompt_hash = messages_hash(messages)
     for at in range(0, len(missing), work.per_request):
         nos = tuple(missing[at : at + work.per_request])
-        seed = request_seed(work.sampling.seed, prompt_hash, nos)
+        seed = request_seed(work.base_seed, prompt_hash, nos)
         yield Ask(problem_id, source_id, nos, messages, prompt_hash, seed)
 
 
@@ -405,7 +325,8 @@ def _count(ctx: JobContext, batch: _Sorted, new: list[Trace]) -> None:
 def _sort(work: Work, result: Result[Ask], batch: _Sorted) -> None:
     ask, got = result.tag, result.outcome
     if isinstance(got, Failure):
-        batch.failures += [(ask, no, got) for no in ask.sample_nos]
+        if got.attempts:  # else the breaker was open and nothing was sent: asked by a later run
+            batch.failures += [(ask, no, got) for no in ask.sample_nos]
         return
     batch.prompt_tokens += got.usage.prompt_tokens or 0
     batch.completion_tokens += got.usage.completion_tokens or 0

@@ -60,7 +60,8 @@ def generation_manifest(
         "sampling_sha256": sampling.hash,
         "seed": {
             "sent": seed,
-            "honoured": UNKNOWN if seed is None else capabilities.seed,
+            # A seed that is known to fail is not sent; without a base seed nobody asked.
+            "honoured": UNKNOWN if sampling.seed is None else capabilities.seed,
         },
         "request": {
             "sample_nos": list(sample_nos),

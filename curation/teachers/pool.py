@@ -87,6 +87,8 @@ class RequestPool(Generic[Tag]):
 
     def results(self, timeout: float, most: int) -> list[Result[Tag]]:
         """At least one result if any comes within ``timeout`` seconds, at most ``most``."""
+        if not self._thread.is_alive() and self._results.empty():
+            raise RuntimeError("the thread that asks the teacher has ended") from self._broken
         found: list[Result[Tag]] = []
         with contextlib.suppress(queue.Empty):
             found.append(self._results.get(timeout=timeout))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from curation import generation, jobs
 from curation.jobs import JobError
@@ -214,6 +219,9 @@ def test_a_refused_key_pauses_the_teacher_and_fails_the_job(
     assert caught.value.code == "teacher_paused"
     teacher.refresh_from_db()
     assert "401" in teacher.paused_reason
+    counts = Job.objects.get().counts
+    assert counts["failed"] == FailedGeneration.objects.count() == len(server.chats)
+    assert counts["failed"] + counts["deferred"] == counts["wanted"] == 150
     assert len(server.chats) < 60  # 150 wanted; those in flight may still have gone out
     asked = len(server.chats)
     with pytest.raises(JobError) as caught:
@@ -244,6 +252,7 @@ def test_a_dead_endpoint_ends_the_job_as_unavailable_with_nothing_lost(
         ({"teacher": "t", "n": 1, "sampling": {"extra": {"model": "x"}}}, "bad_parameters"),
         ({"teacher": "t", "n": 1, "template": "nope"}, "bad_parameters"),
         ({"teacher": "t", "n": 1, "source": "nope"}, "unknown_source"),
+        ({"teacher": "t", "n": 1, "limit": "all"}, "bad_parameters"),
     ],
 )
 def test_a_wrong_parameter_is_named(
@@ -292,7 +301,8 @@ def test_an_unprobed_teacher_is_probed_first_and_the_result_kept(
     assert teacher.capabilities["dtype"] == "float32"
     trace = Trace.objects.first()
     assert trace is not None
-    assert trace.manifest["seed"]["honoured"] == "no"
+    assert trace.manifest["seed"] == {"sent": None, "honoured": "no"}
+    assert all("seed" not in chat.body for chat in server.chats[-6:])
     assert trace.manifest["engine"]["dtype"] == "float32"
     assert Trace.objects.count() == 6
 
@@ -412,3 +422,73 @@ def test_answers_are_stored_while_others_are_still_awaited(
         slow.set()
     assert seen[-1] == 3
     assert seen[0] < 3
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_with_500_requests_in_flight(
+    run_job: Callable[..., Job],
+    project: Any,
+    problems: list[Problem],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """1,500 answers of 40 KB must not need more than 500 did: kept, they would be 40 MB more."""
+    import psutil
+
+    caplog.set_level("WARNING", "httpx")  # pytest keeps every log line
+    long = "<think>\n" + "x" * 40_000 + "\n</think>\n\n1"
+    process, used = psutil.Process(), []
+    with ScriptedServer(fallback=lambda body: completion(body, [long]), latency=0.5) as server:
+        server.keep_requests = False
+        limits = QUICK | {"concurrency": 500}
+        make_teacher(project, server, limits=limits, capabilities=PROBED | {"streaming": "no"})
+        for seed, n in ((1, 167), (2, 167), (3, 500)):
+            run_job(generation.run_generate, "generate", teacher="t", n=n, sampling={"seed": seed})
+            used.append(process.memory_info().rss)
+    assert Trace.objects.count() == 501 + 501 + 1500
+    assert server.most_in_flight > 300
+    assert used[2] - used[1] < 15_000_000, used
+
+
+CHILD = """
+import django, os, sys
+from django.conf import settings
+name, job_id = sys.argv[1], int(sys.argv[2])
+settings.DATABASES["default"]["NAME"] = name
+django.setup()
+from curation import generation, jobs
+from curation.models import Job
+jobs.run_claimed(Job.objects.get(pk=job_id), jobs.claim(job_id), generation.run_generate)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_worker_loses_no_stored_answer_and_its_successor_asks_only_for_the_rest(
+    project: Any, problems: list[Problem]
+) -> None:
+    wanted, concurrency = 180, 8
+    with ScriptedServer(latency=0.05) as server:
+        make_teacher(project, server, limits=QUICK | {"concurrency": concurrency})
+        job = jobs.create_job(project=project, kind="generate", params={"teacher": "t", "n": 60})
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(connection.settings_dict["NAME"]), str(job.pk)],
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "curation.settings"},
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 60
+        while Trace.objects.count() < 20 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        stored = list(Trace.objects.order_by("pk").values())
+        assert 20 <= len(stored) < wanted
+        Job.objects.filter(pk=job.pk).update(lease_until="2000-01-01T00:00:00Z")
+        epoch = jobs.claim(job.pk)
+        assert epoch is not None
+        job = jobs.run_claimed(Job.objects.get(pk=job.pk), epoch, generation.run_generate)
+    assert job.state == "done"
+    assert Trace.objects.count() == job.counts["generated"] == wanted
+    assert job.counts["completion_tokens"] == sum(t.completion_tokens for t in Trace.objects.all())
+    assert job.done == wanted
+    assert adds_up(job)
+    assert list(Trace.objects.order_by("pk").values())[: len(stored)] == stored
+    assert len(server.chats) <= wanted + concurrency + generation.BATCH

@@ -581,6 +581,16 @@ def test_a_bug_in_the_client_is_a_failure_of_that_request_not_a_silence() -> Non
     assert isinstance(result.outcome, Failure)
 
 
+def test_a_pool_whose_thread_died_says_so_instead_of_waiting_for_ever(
+    server: ScriptedServer,
+) -> None:
+    with RequestPool[int](Endpoint(server.url, "fake"), FAST, window=8) as pool:
+        pool._loop.call_soon_threadsafe(pool._stop.set)
+        pool._thread.join(5)
+        with pytest.raises(RuntimeError, match="ended"):
+            pool.results(1, 1)
+
+
 def test_the_model_list_is_read(server: ScriptedServer) -> None:
     async def main() -> list[dict[str, Any]]:
         async with TeacherClient(Endpoint(server.url, "fake"), FAST) as client:
