@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH = 640
+WIDTH = 540
 
 
 class Svg(str):
@@ -185,7 +185,7 @@ def _axes(frame: Frame, x: Scale, y: Scale, x_label: str, y_label: str) -> list[
 
 def funnel(stages: Sequence[Stage], label: str = "From source to export") -> Svg:
     """Horizontal bars, one per stage, as long as its share of the largest count."""
-    row, left, right = 30, 150, 150
+    row, left, right = 28, 132, 132
     most = max((s.count for s in stages), default=0)
     width = Scale(0, most or 1, 0, WIDTH - left - right)
     parts: list[str] = []
@@ -196,7 +196,7 @@ def funnel(stages: Sequence[Stage], label: str = "From source to export") -> Svg
         parts.append(_rect((left, y + 2, max(width(stage.count), 1.5), row - 10)))
         count = f"{stage.count:,}"
         parts.append(_text(left + width(stage.count) + 8, y + 16, count))
-        shift = left + width(stage.count) + 14 + 7 * len(count)
+        shift = left + width(stage.count) + 14 + 7.5 * len(count)
         parts.append(_text(shift, y + 16, stage.note, "note-text"))
     return _svg(label, row * max(1, len(stages)) + 6, parts)
 
@@ -289,7 +289,7 @@ def intervals(rows: Sequence[Estimate], label: str) -> Svg:
     """Shares in [0, 1] as dots with their intervals as whiskers."""
     if not rows:
         return empty(label)
-    row, left = 34, 130
+    row, left = 36, 80
     x = Scale(0, 1, left, WIDTH - 190)
     bottom = row * len(rows) + 8
     parts: list[str] = []

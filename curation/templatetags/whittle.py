@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,10 +167,27 @@ def ago(moment: dt.datetime | None) -> str:
     return format_html('<time title="{}">{}</time>', exact, words)
 
 
+# Blank lines at the ends of a piece of text: kept in the page, but not drawn as blank lines.
+EDGES = re.compile(r"(\A\s*\n\s*|\s*\n\s*\Z)")
+
+
+def _exact(text: str) -> str:
+    """Escaped text that survives the HTML parser whole: a carriage return stays one."""
+    return str(escape(text)).replace("\r", "&#13;")
+
+
 @register.filter
 def model_text(text: str | None) -> SafeString:
-    """Escaped text that survives the HTML parser whole: a carriage return stays one."""
-    return mark_safe(str(escape(text or "")).replace("\r", "&#13;"))  # noqa: S308  escaped here
+    """Text of models and sources, escaped; the text content of the result is exactly the text.
+
+    Line breaks at its ends stand in a span of class ``edge``, which is drawn without blank lines.
+    """
+    parts = EDGES.split(text or "")
+    drawn = [
+        f'<span class="edge">{_exact(part)}</span>' if i % 2 and part else _exact(part)
+        for i, part in enumerate(parts)
+    ]
+    return mark_safe("".join(drawn))  # noqa: S308  each part is escaped
 
 
 # Characters that change how text looks without being seen: bidirectional controls, C0 controls.

@@ -92,20 +92,24 @@ def keyset(
 
 @dataclass
 class Filter:
-    """A field of a list's filter bar: choices when ``options`` is given, else free text."""
+    """A field of a list's filter bar: free text where ``options`` is None, else a choice.
+
+    ``always`` is the choice that holds when none was made; without it, none means all.
+    """
 
     name: str
     label: str
     apply: Callable[[Any, str], Any]
-    options: Sequence[tuple[str, str]] = ()
+    options: Sequence[tuple[str, str]] | None = None
     placeholder: str = ""
+    always: str = ""
     value: str = field(default="", init=False)
 
     def read(self, params: QueryDict) -> None:
         """Take the value from the query string; a value outside the options is dropped."""
         given = params.get(self.name, "").strip().replace("\x00", "")[:200]
-        allowed = {value for value, _ in self.options}
-        self.value = given if given and (not allowed or given in allowed) else ""
+        allowed = None if self.options is None else {value for value, _ in self.options}
+        self.value = given if allowed is None or given in allowed else self.always
 
 
 def filtered(rows: QuerySet[M], params: QueryDict, filters: Sequence[Filter]) -> QuerySet[M]:
@@ -118,7 +122,7 @@ def filtered(rows: QuerySet[M], params: QueryDict, filters: Sequence[Filter]) ->
 
 
 def is_filtered(filters: Sequence[Filter]) -> bool:
-    return any(item.value for item in filters)
+    return any(item.value != item.always for item in filters)
 
 
 def options(values: Sequence[str]) -> list[tuple[str, str]]:

@@ -119,7 +119,7 @@ def funnel_counts(project_id: int) -> dict[str, int]:
 
 def verdict_counts(project_id: int) -> dict[str, int]:
     """Verdicts by value, over all verifiers and versions."""
-    return dict(_rows(VERDICTS, [project_id]))  # type: ignore[arg-type]
+    return dict(_rows(VERDICTS, [project_id]))
 
 
 def pass_rates(project_id: int) -> dict[str, list[Bin]]:

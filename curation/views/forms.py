@@ -14,6 +14,7 @@ from curation.jobs import JobError
 from curation.models import ModelEndpoint, Project, Schedule, Source
 from curation.models.project import Role
 from curation.schedules import check_cron
+from curation.sources.adapters import ADAPTERS
 from curation.tokens import SCOPES
 
 
@@ -52,14 +53,10 @@ class ImportForm(forms.Form):
     path = forms.CharField(
         required=False, max_length=1000, label="Path on the server", help_text="Instead of a file."
     )
-    adapter = forms.CharField(
-        required=False, max_length=64, help_text="Empty: found out from the columns."
+    adapter = forms.ChoiceField(
+        required=False, choices=[("", "found out from the file"), *((a, a) for a in ADAPTERS)]
     )
     licence = forms.CharField(required=False, max_length=200)
-    mapping = JsonField(
-        required=False,
-        help_text="Columns by field, as JSON, when the detected mapping is not what you want.",
-    )
 
     def __init__(self, *args: Any, may_name_path: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -74,6 +71,16 @@ class ImportForm(forms.Form):
             also = " or name a path" if self.may_name_path else ""
             raise forms.ValidationError(f"Choose a file{also}, one of them.")
         return data
+
+
+class MappingForm(forms.Form):
+    """The mapping of a table, as people write it: role -> column or columns."""
+
+    mapping = JsonField(
+        required=False,
+        widget=forms.Textarea({"rows": 10, "class": "code", "spellcheck": "false"}),
+        help_text="Role to column, as JSON; leave it as it is to take what was found.",
+    )
 
 
 def source_choices(project: Project) -> list[tuple[str, str]]:
@@ -169,7 +176,9 @@ class TeacherForm(forms.ModelForm[ModelEndpoint]):
 
 
 class RecipeForm(forms.Form):
-    spec = JsonField(label="Recipe")
+    spec = JsonField(
+        label="Recipe", widget=forms.Textarea({"rows": 26, "class": "code", "spellcheck": "false"})
+    )
 
 
 class ExportForm(forms.Form):

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from curation import access
 from curation import jobs as domain
-from curation.models import Job, JobLog, Project
+from curation.models import Export, Job, JobLog, Project
 from curation.models.project import Role
 from curation.views.common import Filter, filtered, is_filtered, keyset, options, page
 from curation.views.forms import WorkForm
@@ -43,6 +43,17 @@ class Card:
     eta: float | None
     seconds: float | None
     row: Job
+    summary: str = ""
+
+
+def summary_of(counts: dict[str, Any]) -> str:
+    """The counts of a job in one line: what is nested or empty is left to the job's own page."""
+    parts = []
+    for name, value in counts.items():
+        if value and not isinstance(value, dict | list):
+            shown = f"{value:,}" if isinstance(value, int) else str(value)[:12]
+            parts.append(f"{name.replace('_', ' ')} {shown}")
+    return " · ".join(parts)
 
 
 def card(job: Job) -> Card:
@@ -66,6 +77,7 @@ def card(job: Job) -> Card:
         eta=left / rate if running and rate and left and left > 0 else None,
         seconds=seconds,
         row=job,
+        summary=summary_of(job.counts),
     )
 
 
@@ -116,7 +128,8 @@ def job(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     template = "jobs/detail.html"
     if request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
         template += "#live"
-    return page(request, project, template, job=card(found), lines=lines[::-1])
+    made = Export.objects.filter(project=project, digest=found.counts.get("export", "")).first()
+    return page(request, project, template, job=card(found), lines=lines[::-1], export=made)
 
 
 @login_required

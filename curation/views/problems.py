@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -38,17 +39,18 @@ SNIPPET = 200
 # Name in the query string -> (words, lowest and highest pass rate, both included).
 BANDS: dict[str, tuple[str, float, float]] = {
     "never": ("never solved", 0.0, 0.0),
-    "hard": ("up to a quarter", 0.0, 0.25),
-    "edge": ("between a quarter and three quarters", 0.25, 0.75),
-    "easy": ("three quarters or more", 0.75, 1.0),
+    "hard": ("0–25 %", 0.0, 0.25),
+    "edge": ("25–75 %", 0.25, 0.75),
+    "easy": ("75–100 %", 0.75, 1.0),
     "always": ("always solved", 1.0, 1.0),
 }
 MODES = [("text", "by words"), ("meaning", "by meaning")]
 
 
-def by_difficulty(rows: QuerySet[Problem], value: str) -> QuerySet[Problem]:
-    """Problems that some model solves at a rate in the band, or that were never graded."""
+def by_difficulty(rows: QuerySet[Problem], value: str, model: str = "") -> QuerySet[Problem]:
+    """Problems that such a model solves at a rate in the band, or that it was not graded on."""
     graded = Difficulty.objects.filter(problem=OuterRef("pk"), pass_rate__isnull=False)
+    graded = graded.filter(model__icontains=model)
     if value == "ungraded":
         return rows.exclude(Exists(graded))
     _, low, high = BANDS[value]
@@ -69,28 +71,64 @@ def problem_filters(project: Project) -> list[Filter]:
     bands = [(name, words) for name, (words, _, _) in BANDS.items()]
     verdicts = [*Verdict.Value.choices, ("none", "no verdict yet")]
     yes_no = [("yes", "yes"), ("no", "no")]
+    # Read before the pass rate, which is always of a model.
+    model = Filter("model", "Graded model", lambda q, v: q, placeholder="any model")
     return [
         Filter("q", "Search", lambda q, v: q, placeholder="words, or a question by its meaning"),
-        Filter("by", "Search by", lambda q, v: q, MODES),
+        Filter("by", "Search by", lambda q, v: q, MODES, always="text"),
         Filter(
             "source",
             "Source",
             lambda q, v: q.filter(source_id=int(v)),
             [(str(pk), name) for pk, name in sources[:200]],
         ),
-        Filter("difficulty", "Pass rate", by_difficulty, [*bands, ("ungraded", "not graded")]),
+        model,
+        Filter(
+            "difficulty",
+            "Pass rate",
+            lambda q, v: by_difficulty(q, v, model.value),
+            [*bands, ("ungraded", "not graded")],
+        ),
         Filter("verdict", "Has verdict", by_verdict, verdicts),
         Filter("held", "Held back", lambda q, v: q.filter(held_back=v == "yes"), yes_no),
     ]
 
 
-def rates_of(ids: Sequence[int]) -> dict[int, list[Difficulty]]:
-    """Problem id -> its difficulties, the best solved first."""
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Pass rates of one problem: of one model with its interval, or the range over several."""
+
+    rows: list[Difficulty]
+
+    @property
+    def graded(self) -> list[float]:
+        return [row.pass_rate for row in self.rows if row.pass_rate is not None]
+
+    @property
+    def low(self) -> float | None:
+        return min(self.graded, default=None)
+
+    @property
+    def high(self) -> float | None:
+        return max(self.graded, default=None)
+
+    @property
+    def words(self) -> str:
+        """Each model with its counts, for a tooltip."""
+        return "\n".join(
+            f"{row.model}: {row.correct} of {row.correct + row.incorrect}, "
+            f"{row.unverifiable} unverifiable, {row.error} error"
+            for row in self.rows
+        )
+
+
+def rates_of(ids: Sequence[int], model: str) -> dict[int, Rates]:
+    """Problem id -> its pass rates by models whose name holds ``model``."""
     found: dict[int, list[Difficulty]] = {}
-    rows = Difficulty.objects.filter(problem_id__in=ids).defer("detail")
+    rows = Difficulty.objects.filter(problem_id__in=ids, model__icontains=model).defer("detail")
     for row in rows.order_by("problem_id", "model"):
         found.setdefault(row.problem_id, []).append(row)
-    return found
+    return {problem: Rates(of_one) for problem, of_one in found.items()}
 
 
 def trace_counts(ids: Sequence[int]) -> dict[int, int]:
@@ -102,9 +140,9 @@ def trace_counts(ids: Sequence[int]) -> dict[int, int]:
 def find(project: Project, params: QueryDict, filters: list[Filter]) -> tuple[Slice[Problem], str]:
     """The page of problems that the filters ask for, and what to say about the search."""
     rows = Problem.objects.filter(project=project).select_related("source")
-    light = rows.defer("text", "search_text", "embedding", "tests", "metadata").annotate(
-        snippet=Left("text", SNIPPET)
-    )
+    light: QuerySet[Problem] = rows.defer(
+        "text", "search_text", "embedding", "tests", "metadata"
+    ).annotate(snippet=Left("text", SNIPPET))
     narrowed = filtered(light, params, filters)
     words, mode = filters[0].value, filters[1].value
     if words and mode == "meaning":
@@ -115,12 +153,12 @@ def find(project: Project, params: QueryDict, filters: list[Filter]) -> tuple[Sl
     return keyset(narrowed, params, newest_first=False), ""
 
 
-def columns(rows: Iterable[Problem]) -> dict[str, Any]:
+def columns(rows: Iterable[Problem], model: str) -> dict[str, Any]:
     """What the table shows beside each problem, each in one query."""
     ids = [row.pk for row in rows]
     return {
         "traces": trace_counts(ids),
-        "rates": rates_of(ids),
+        "rates": rates_of(ids, model),
         "tallies": verdict_tallies(ids),
         "verdict_values": list(Verdict.Value.values),
     }
@@ -140,7 +178,7 @@ def problems(request: HttpRequest, slug: str) -> HttpResponse:
         note=note,
         filters=filters,
         filtered=is_filtered(filters),
-        **columns(found.rows),
+        **columns(found.rows, next(f.value for f in filters if f.name == "model")),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
@@ -40,7 +42,9 @@ def projects(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             project = form.save()
-            Membership.objects.create(project=project, user=request.user, role=Role.OWNER)
+            Membership.objects.create(
+                project=project, user=cast(Any, request.user), role=Role.OWNER
+            )
         return redirect("dashboard", project.slug)
     context = {"projects": overview(mine)[:200], "form": form}
     return render(request, "projects/list.html", context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
@@ -84,9 +83,5 @@ def selection_export(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     form = ExportForm(request.POST)
     if not form.is_valid():
         return redirect("selection", slug, pk)
-    params = {
-        "selection_or_recipe": found.pk,
-        "format": form.cleaned_data["format"],
-        "out": str(settings.EXPORT_ROOT / project.slug),
-    }
+    params = {"selection": found.pk, "format": form.cleaned_data["format"]}
     return redirect("job", slug, start(request, project, "export", params).pk)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
-from django.utils.crypto import get_random_string
+from django.shortcuts import get_object_or_404
 
-from curation import access, paths
+from curation import access
 from curation.models import (
     ImportReject,
     Job,
     Problem,
     ProblemOccurrence,
-    Project,
     Source,
     SourceFile,
     Trace,
 )
-from curation.models.project import Role
 from curation.views.common import Filter, filtered, is_filtered, keyset, options, page
-from curation.views.forms import ImportForm, WorkForm
-from curation.views.jobs import cards, start
+from curation.views.forms import WorkForm
+from curation.views.jobs import cards
 
 RAW_SHOWN = 4000
-SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def counted(ids: Iterable[int], model: Any) -> dict[int, int]:
@@ -122,56 +114,3 @@ def reject(request: HttpRequest, slug: str, pk: int, reject_pk: int) -> HttpResp
         raw_bytes=len(raw),
         raw_cut=len(raw) > RAW_SHOWN,
     )
-
-
-def keep_upload(project: Project, upload: UploadedFile) -> Path:
-    """Store an uploaded file under the home, in a folder of its own; its path."""
-    name = SAFE.sub("_", Path(upload.name or "upload").name).lstrip(".")[-120:] or "upload"
-    folder = paths.home() / "uploads" / project.slug / get_random_string(12)
-    folder.mkdir(parents=True)
-    with (folder / name).open("wb") as file:
-        for chunk in upload.chunks():
-            file.write(chunk)
-    return folder / name
-
-
-def may_name_path(request: HttpRequest, project: Project) -> bool:
-    """Whether this user may import a path of the server: an owner, where roots are set up."""
-    if request.user.is_superuser:
-        return True
-    return bool(settings.IMPORT_ROOTS) and access.role_in(request.user, project) == Role.OWNER
-
-
-def allowed_path(given: str) -> Path | None:
-    """The resolved path if it lies under one of the import roots (none set: any path)."""
-    path = Path(given).resolve()
-    roots = [root.resolve() for root in settings.IMPORT_ROOTS]
-    inside = any(path.is_relative_to(root) for root in roots)
-    return path if path.exists() and (inside or not roots) else None
-
-
-def import_params(project: Project, form: ImportForm) -> dict[str, Any] | None:
-    """Parameters of the job, or None with an error on the form."""
-    data = form.cleaned_data
-    path = keep_upload(project, data["file"]) if data["file"] else allowed_path(data["path"])
-    if path is None:
-        form.add_error("path", "There is no such path, or it is outside of the import roots.")
-        return None
-    names = ("name", "adapter", "licence", "mapping")
-    return {"path": str(path)} | {name: data[name] for name in names if data[name]}
-
-
-@login_required
-def source_import(request: HttpRequest, slug: str) -> HttpResponse:
-    """Upload a file, or name one on the server, and start its import."""
-    project = access.access_project(request.user, slug, Role.CURATOR)
-    allowed = may_name_path(request, project)
-    initial = {"name": request.GET.get("name", "")}
-    form = ImportForm(
-        request.POST or None, request.FILES or None, may_name_path=allowed, initial=initial
-    )
-    if request.method == "POST" and form.is_valid():
-        params = import_params(project, form)
-        if params is not None:
-            return redirect("job", slug, start(request, project, "import", params).pk)
-    return page(request, project, "sources/import.html", form=form)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import IntegrityError, transaction
@@ -88,7 +90,7 @@ def show(
     project: Project,
     found: ModelEndpoint,
     form: GenerateForm,
-    **more: object,
+    **more: Any,
 ) -> HttpResponse:
     """The page of one endpoint."""
     return page(

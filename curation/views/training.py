@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from curation import access, charts
+from curation import training as domain
 from curation.charts import Estimate, Series, Svg
 from curation.difficulty.stats import wilson
 from curation.models import Export, TrainingMetric, TrainingResult, TrainingRun
@@ -67,10 +65,11 @@ def estimates(run: TrainingRun) -> list[Estimate]:
     rows = []
     for subject in SUBJECTS:
         result = found.get(subject)
-        if result is None or not result.correct + result.incorrect:
+        judged = result.correct + result.incorrect if result else 0
+        interval = wilson(result.correct, judged) if result else None
+        if result is None or interval is None:
             continue
-        judged = result.correct + result.incorrect
-        low, high = wilson(result.correct, judged)
+        low, high = interval
         note = f"{result.correct} of {judged}"
         if result.unverifiable or result.error:
             note += f" · {result.unverifiable} unverifiable, {result.error} error"
@@ -109,10 +108,13 @@ def training_start(request: HttpRequest, slug: str, export_pk: int) -> HttpRespo
         for name, errors in form.errors.items():
             messages.error(request, f"{name}: {' '.join(map(str, errors))}")
         return redirect("export", slug, export_pk)
-    data: dict[str, Any] = form.cleaned_data
-    config = data["config"] | {"method": data["method"], "base_model": data["base_model"]}
-    run = TrainingRun.objects.create(
-        project=project, export=export, name=data["name"], config=config
+    data = form.cleaned_data
+    run = domain.create_run(
+        project=project,
+        export=export,
+        config=data["config"] | {"base_model": data["base_model"]},
+        name=data["name"],
+        method=data["method"],
     )
     return redirect("training_run", slug, run.pk)
 
@@ -123,7 +125,5 @@ def training_cancel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Stop a run: its trainer learns of it with its next report."""
     project = access.access_project(request.user, slug, Role.CURATOR)
     found = access.access_object(request.user, TrainingRun, pk, Role.CURATOR, project)
-    TrainingRun.objects.filter(pk=found.pk, state__in=OPEN).update(
-        state=TrainingRun.State.CANCELLED, finished_at=timezone.now()
-    )
+    domain.cancel(found)
     return redirect("training_run", slug, pk)

@@ -9,6 +9,7 @@ from curation.views import (
     dashboard,
     exports,
     health,
+    imports,
     jobs,
     members,
     problems,
@@ -41,7 +42,8 @@ ACCOUNT = [
 DATA = [
     path(P, dashboard.dashboard, name="dashboard"),
     path(f"{P}sources/", sources.sources, name="sources"),
-    path(f"{P}sources/import/", sources.source_import, name="source_import"),
+    path(f"{P}sources/import/", imports.source_import, name="source_import"),
+    path(f"{P}sources/import/look/", imports.source_look, name="source_look"),
     path(f"{P}sources/<int:pk>/", sources.source, name="source"),
     path(f"{P}sources/<int:pk>/rejects/<int:reject_pk>/", sources.reject, name="reject"),
     path(f"{P}problems/", problems.problems, name="problems"),

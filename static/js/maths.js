@@ -139,7 +139,7 @@
     if (first) range.setStartBefore(first);
     if (last) range.setEndAfter(last);
     const piece = range.cloneContents();
-    if (!piece.querySelector(".maths")) return;
+    if (!piece.querySelector(".maths, .edge, [data-maths]")) return;
     const leaves = [...piece.querySelectorAll("[data-maths]")];
     event.clipboardData.setData("text/plain", (leaves.length ? leaves : [piece]).map(sourceOf).join(""));
     event.preventDefault();

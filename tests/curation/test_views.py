@@ -381,7 +381,7 @@ def test_a_training_run_is_queued_and_cancelled(owner: Client, world: World) -> 
     page = owner.get(answer["Location"]).content.decode()
     assert "python -m workers.trainer" in page
     run = world.export.training_runs.get(name="r2")
-    assert run.config == {"method": "sft", "base_model": "demo-student-start"}
+    assert run.config == {"method": "sft", "base_model": "demo-student-start", "config": {}}
     owner.post(f"/p/demo/training/{run.pk}/cancel/")
     run.refresh_from_db()
     assert run.state == "cancelled"
