@@ -11,6 +11,7 @@ import os
 import re
 import time
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
