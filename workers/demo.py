@@ -19,6 +19,8 @@ from workers.demo_teacher.problems import make_problems
 SLUG = "demo"
 SEED = 7
 PROBLEMS = int(os.environ.get("WHITTLE_DEMO_PROBLEMS") or 200)
+FIRST = 20
+EMBED = os.environ.get("WHITTLE_DEMO_EMBED", "1") != "0"
 HELD_BACK = 60
 SAMPLES = int(os.environ.get("WHITTLE_DEMO_SAMPLES") or 8)
 SAMPLING = {"temperature": 0.8, "max_tokens": 400}
@@ -67,38 +69,40 @@ def make_demo(owner: Any) -> Project | None:
 
 
 def chain() -> list[dict[str, Any]]:
-    """The demo's jobs in order; each starts when the one before is done."""
+    """The demo's jobs in order; each starts when the one before is done.
+
+    A first handful of problems goes through every stage, so that each page has something to show
+    within minutes; then the rest follows.
+    """
     problems = {"path": str(write_problems()), "name": "demo problems", "licence": LICENCE}
     return [
         {"kind": "import", "params": problems},
         {"kind": "demo", "params": {}},
-        {
-            "kind": "generate",
-            "params": {"teacher": TEACHER, "n": SAMPLES, "sampling": SAMPLING, "limit": PROBLEMS},
-        },
-        {"kind": "verify", "params": {}},
-        {"kind": "grade", "params": {}},
-        {"kind": "segment", "params": {}},
-        {
-            "kind": "queue",
-            "params": {
-                "queue": "Overlong but correct",
-                "filters": {"verdict": "correct", "has_proposals": True},
-                "limit": 200,
-            },
-        },
-        {"kind": "select", "params": {"recipe": "sft-verified"}},
-        {
-            "kind": "export",
-            "params": {"selection_or_recipe": "sft-verified", "format": "trl_sft"},
-        },
-        {"kind": "select", "params": {"recipe": "dpo-correct-incorrect"}},
-        {
-            "kind": "export",
-            "params": {"selection_or_recipe": "dpo-correct-incorrect", "format": "trl_dpo"},
-        },
-        {"kind": "embed", "params": {}},
+        *stages(min(FIRST, PROBLEMS)),
+        *(stages(PROBLEMS) if PROBLEMS > FIRST else []),
+        *([{"kind": "embed", "params": {}}] if EMBED else []),
     ]
+
+
+def stages(limit: int) -> list[dict[str, Any]]:
+    """From generation to exports for the first ``limit`` problems."""
+    sampled = {"teacher": TEACHER, "n": SAMPLES, "sampling": SAMPLING, "limit": limit}
+    queue = {
+        "queue": "Overlong but correct",
+        "filters": {"verdict": "correct", "has_proposals": True},
+        "limit": 200,
+    }
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("generate", sampled),
+        ("verify", {}),
+        ("grade", {}),
+        ("segment", {}),
+        ("queue", queue),
+    ]
+    for recipe, form in (("sft-verified", "trl_sft"), ("dpo-correct-incorrect", "trl_dpo")):
+        steps += [("select", {"recipe": recipe})]
+        steps += [("export", {"selection_or_recipe": recipe, "format": form})]
+    return [{"kind": kind, "params": params} for kind, params in steps]
 
 
 def teacher_address() -> str | None:

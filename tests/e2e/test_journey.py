@@ -1,0 +1,180 @@
+"""Every page shows something true, and one journey goes through all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.site import ROOT, Site, environment
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+LISTS = {
+    "sources/": "demo problems",
+    "problems/": "table.list tbody tr",
+    "traces/": "demo-teacher",
+    "queues/": "Overlong but correct",
+    "recipes/": "sft-verified",
+    "selections/": "sft-verified",
+    "exports/": "trl_sft",
+    "jobs/": "generate",
+    "teachers/": "demo-teacher",
+    "members/": "owner",
+    "tokens/": "command line",
+}
+
+
+def test_every_list_page_shows_a_row_of_the_database(page: Any, demo: Site) -> None:
+    for path, expected in LISTS.items():
+        answer = page.goto(f"{demo.url}/p/demo/{path}")
+        assert answer.status == 200, path
+        if expected.startswith("table"):
+            assert page.query_selector(expected), path
+        else:
+            assert expected in page.inner_text("main"), (path, page.inner_text("main")[:400])
+
+
+def test_detail_pages_open_from_their_lists(page: Any, demo: Site) -> None:
+    for path in ("sources/", "problems/", "traces/", "recipes/", "selections/", "exports/", "jobs/",
+                 "teachers/"):  # fmt: skip
+        page.goto(f"{demo.url}/p/demo/{path}")
+        link = page.locator("main table.list tbody a").first
+        link.click()
+        page.wait_for_load_state()
+        assert page.title() and "404" not in page.title(), path
+        assert page.locator("h1").count() == 1, (path, page.url)
+
+
+def test_the_dashboard_draws_the_funnel(page: Any, demo: Site) -> None:
+    page.goto(f"{demo.url}/p/demo/")
+    assert page.locator("svg.chart").count() >= 2
+    assert "96" in page.inner_text("main")  # 24 problems x 4 traces
+
+
+def test_the_review_screen_by_keyboard(page: Any, demo: Site) -> None:
+    page.goto(f"{demo.url}/p/demo/queues/")
+    page.click("text=Review")
+    page.wait_for_selector("#review[data-ready]")
+    first = page.url
+    shown = page.evaluate(
+        "[...document.querySelectorAll('.seg .model-text')]"
+        ".map(e => window.whittleMaths.sourceOf(e)).join('')"
+    )
+    total = page.evaluate("JSON.parse(document.getElementById('state').textContent).chars")
+    assert len(shown) == total
+    for key in ("n", "a", "j", "1", "u", "s"):
+        page.keyboard.press(key)
+    page.wait_for_function("document.getElementById('saved').textContent === 'saved'")
+    page.wait_for_function("document.getElementById('after').textContent === 'correct'")
+    # What was done is on the server: a new page, not a reload, shows it.
+    other = page.context.new_page()
+    other.goto(first)
+    other.wait_for_selector("#review[data-ready]")
+    assert other.get_attribute("[data-decision=sound]", "aria-checked") == "true"
+    assert other.locator(".seg.cut").count() >= 1
+    other.close()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(lambda url: url != first)
+    with demo.api(demo.token()) as client:
+        reviews = client.get("reviews/", params={"project": "demo"}).json()["results"]
+        assert reviews[0]["decision"] == "sound" and reviews[0]["cuts"]
+        jobs = demo.wait_for_jobs(client, "demo")
+        assert jobs[0]["kind"] == "segment" and jobs[0]["state"] == "done"
+        trace = reviews[0]["trace"]
+        problem = client.get(f"traces/{trace}/").json()["problem"]
+        found = client.get("traces/", params={"problem": problem, "origin": "derived"}).json()
+        derived = found["results"][0]
+        verdicts = client.get("verdicts/", params={"trace": derived["id"]}).json()["results"]
+        assert derived["parent"] == trace and verdicts[0]["verdict"] == "correct"
+
+
+def made_file(folder: Path) -> Path:
+    """Twelve chain sums of our own."""
+    sums = [(a, a + 3, 2 * a + 5) for a in range(11, 23)]
+    lines = [
+        json.dumps({"problem": f"What is {a} + {b} + {c}?", "answer": str(a + b + c)})
+        for a, b, c in sums
+    ]
+    path = folder / "sums.jsonl"
+    path.write_text("\n".join([*lines, "{not json"]) + "\n")
+    return path
+
+
+def test_a_journey_from_import_to_training(page: Any, demo: Site, tmp_path: Path) -> None:
+    base = f"{demo.url}/p/demo"
+    with demo.api(demo.token()) as client:
+
+        def settled(kind: str) -> dict[str, Any]:
+            jobs = demo.wait_for_jobs(client, "demo")
+            job = next(j for j in jobs if j["kind"] == kind)
+            assert job["state"] == "done", job
+            return dict(job)
+
+        # import, with one bad line that stays visible
+        page.goto(f"{base}/sources/import/")
+        page.fill("[name=name]", "my sums")
+        page.set_input_files("[name=file]", str(made_file(tmp_path)))
+        page.click("[name=at_once]")
+        counts = settled("import")["counts"]
+        assert (counts["rows"], counts["accepted"], counts["rejected"]) == (13, 12, 1)
+        page.goto(f"{base}/sources/")
+        page.click("text=my sums")
+        assert "13" in page.inner_text("main")
+
+        # generate
+        page.goto(f"{base}/teachers/")
+        page.click("main table.list tbody a")
+        page.fill("[name=n]", "3")
+        page.select_option("[name=source]", "my sums")
+        page.fill("[name=max_tokens]", "400")
+        page.click("text=Generate what is missing")
+        generated = settled("generate")["counts"]
+        assert generated["generated"] + generated["truncated"] >= 30
+
+        # verify and segment
+        for kind in ("verify", "segment"):
+            page.goto(f"{base}/jobs/start/")
+            page.select_option("[name=kind]", kind)
+            page.click("main form .btn.go")
+            settled(kind)
+
+        # select and export
+        page.goto(f"{base}/recipes/")
+        page.click("text=sft-verified")
+        page.click("text=Select >> nth=-1")
+        selection = settled("select")["counts"]["selection"]
+        page.goto(f"{base}/selections/{selection}/")
+        page.select_option("[name=format]", "trl_sft_completion")
+        page.click("main .btn.go")
+        export = settled("export")["counts"]["export"]
+        folder = next(demo.home.glob(f"exports/**/{export}"))
+        assert json.loads(demo.manage("verify_export", str(folder)))["ok"]
+
+        # train, a few steps
+        page.goto(f"{base}/exports/")
+        page.click("main table.list tbody a")
+        page.fill("form [name=name]", "journey")
+        page.fill("form [name=config]", json.dumps({"max_steps": 4, "held_back": {
+            "generator": "demo", "n": 12, "seed": 1}}))  # fmt: skip
+        page.click("text=Queue run")
+        run = client.get("training-runs/", params={"project": "demo"}).json()["results"][0]
+    train(demo, run["id"])
+    page.goto(f"{base}/training/{run['id']}/")
+    words = page.inner_text("main")
+    assert "done" in words and page.locator("svg.chart").count() >= 1
+    assert "student" in words and "start" in words
+
+
+def train(site: Site, run: int) -> None:
+    told = environment(site.home, site.port) | {"WHITTLE_TOKEN": site.token("read,train")}
+    command = [sys.executable, "-m", "workers.trainer", "--url", site.url, "--run", str(run)]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **told}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
