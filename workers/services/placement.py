@@ -160,8 +160,15 @@ def _as_they_are(folders: Mapping[str, Path]) -> dict[str, str]:
 def _own(folders: Mapping[str, Path], account: Account) -> None:
     for path in folders.values():
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.stat().st_uid != account.uid:
+        if path.stat().st_uid == account.uid:
+            continue
+        try:
             os.chown(path, account.uid, account.gid)
+        except OSError as error:
+            raise ServiceError(
+                f"root cannot give {path} to the user with id {account.uid} ({error.strerror}): "
+                "start as an ordinary user, or name outside servers in DATABASE_URL and REDIS_URL"
+            ) from error
 
 
 def _copy_once(source: Path, target: Path) -> None:
