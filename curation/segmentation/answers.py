@@ -64,18 +64,17 @@ def first_correct(
     reference: str,
 ) -> AnswerMention | None:
     """The first place where the reference answer is really stated, or None."""
-    right = [mention for mention in mentions if mention.matches and mention.strength != HEDGED]
-    if not right:
-        return None
     question = read_question(text, segments)
     certain = _is_distinctive(reference)
-    for mention in right:
+    for number, mention in enumerate(mentions):
+        if not mention.matches or mention.strength == HEDGED:
+            continue
         if mention.strength in (BOXED, STATED):
             return mention
         if is_evaluated(mention.value, reference) and (
             certain
             or mention.strength != CONCLUDED
-            or _is_confirmed(text, segments, mention, mentions)
+            or _is_confirmed(text, segments, mention, _next_statement(number, mentions))
             or _answers_question(text, segments, mention, question)
         ):
             return mention
@@ -152,7 +151,7 @@ def _is_confirmed(
     text: str,
     segments: Sequence[Segment],
     mention: AnswerMention,
-    mentions: Sequence[AnswerMention],
+    later: AnswerMention | None,
 ) -> bool:
     """The next statement, within ``CONFIRM_WITHIN`` leaves, says the same and not by a new way.
 
@@ -162,7 +161,6 @@ def _is_confirmed(
     """
     if segments[mention.leaf + 1 : mention.leaf + 2] and segments[mention.leaf + 1].kind == TAG:
         return True
-    later = _next_statement(mention, mentions)
     if later is None or not later.matches:
         return False
     for segment in segments[mention.leaf + 1 : later.leaf + 1]:
@@ -174,15 +172,11 @@ def _is_confirmed(
     return later.strength != CONCLUDED
 
 
-def _next_statement(
-    mention: AnswerMention, mentions: Sequence[AnswerMention]
-) -> AnswerMention | None:
+def _next_statement(number: int, mentions: Sequence[AnswerMention]) -> AnswerMention | None:
     """The next firm statement or equal conclusion near behind a mention."""
-    for later in mentions:
-        if later.leaf > mention.leaf + CONFIRM_WITHIN:
+    for later in mentions[number + 1 : number + 1 + CONFIRM_WITHIN]:
+        if later.leaf > mentions[number].leaf + CONFIRM_WITHIN:
             return None
-        if later.leaf <= mention.leaf or later.strength == HEDGED:
-            continue
-        if later.strength != CONCLUDED or later.matches:
+        if later.strength != HEDGED and (later.strength != CONCLUDED or later.matches):
             return later
     return None

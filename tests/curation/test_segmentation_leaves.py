@@ -184,6 +184,9 @@ HOSTILE = {
     "fractions": "\\frac{",
     "waits": "Wait, ",
     "equals": "So = ",
+    "conclusions": "So 5. ",
+    "steps": "So it is 5.\n\n",
+    "inequalities": "So x < 5 and so 5. Then 6.\n\n",
     "spaces": "\n" + " " * 50,
     "loops": "Let me say the same thing again.\n\n",
 }
