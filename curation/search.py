@@ -96,8 +96,8 @@ def missing(ctx: JobContext) -> QuerySet[Problem]:
 def run_embed(ctx: JobContext, encoder: Encoder = encode) -> None:
     """Job ``embed``: vectors for problems that have none. Params: ``source``."""
     left = missing(ctx)
-    ctx.set_total(left.count())
-    ctx.restart_counts(embedded=0)
+    ctx.set_total(ctx.job.done + left.count())  # what a killed attempt stored stays counted
+    ctx.count(embedded=0)
     last = 0
     while True:
         block = list(left.filter(pk__gt=last).order_by("pk").only("pk", "text", "project")[:BLOCK])

@@ -70,12 +70,14 @@ def run_fill(ctx: JobContext) -> None:
     limit = int(ctx.params.get("limit") or DEFAULT_LIMIT)
     wanted = wanted_traces(ctx.project, queue.filters, limit)
     ctx.set_total(len(wanted))
-    ctx.restart_counts(wanted=len(wanted), existing=0, added=0)
+    added = ctx.job.counts.get("added", 0)  # by an attempt of this job that was killed
+    ctx.restart_counts(wanted=len(wanted), existing=0, added=added)
     for start in range(0, len(wanted), BLOCK):
         with ctx.chunk():
             block = wanted[start : start + BLOCK]
-            added = add_items(queue, block)
-            ctx.advance(len(block), added=added, existing=len(block) - added)
+            added += add_items(queue, block)
+            ctx.advance(len(block))
+            ctx.job.counts |= {"added": added, "existing": max(0, ctx.job.done - added)}
 
 
 def queue_of(project: Project, params: dict[str, Any]) -> Queue:

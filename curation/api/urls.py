@@ -1,6 +1,6 @@
 """Routes of the REST API and of health."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
@@ -35,5 +35,11 @@ urlpatterns = [
     path("api/docs/", docs_page, name="api-docs"),
     path("api/v1/tools/verify/", tools.VerifyTool.as_view(), name="tools-verify"),
     path("api/v1/tools/segment/", tools.SegmentTool.as_view(), name="tools-segment"),
+    # A file's address ends as the file's name does, without a slash.
+    re_path(
+        "^api/v1/exports/(?P<digest>[0-9a-f]{64})/files/(?P<path>.+)$",
+        work.Exports.as_view({"get": "files"}),
+        name="export-files",
+    ),
     path("api/v1/", include(router.urls)),
 ]

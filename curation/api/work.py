@@ -179,7 +179,6 @@ class Exports(ReadOnly):
         return export
 
     @extend_schema(responses=OpenApiTypes.BINARY)
-    @action(detail=True, methods=["get"], url_path="files/(?P<path>.+)")
     def files(self, request: Request, digest: str, path: str) -> HttpResponseBase:
         export = self.get_object()
         return FileResponse(open_file(export, path), filename=Path(path).name, as_attachment=True)

@@ -46,15 +46,16 @@ def run_grade(ctx: JobContext) -> None:
     if policy not in POLICIES:
         raise JobError("unknown_policy", f"{policy!r} is none of {', '.join(sorted(POLICIES))}")
     model = ctx.params.get("model") or None
-    ids = list(
-        Problem.objects.filter(project=ctx.project).order_by("pk").values_list("pk", flat=True)
-    )
-    ctx.restart_counts(graded=0, changed=0, removed=0, traces=0, not_verified=0)
-    ctx.set_total(len(ids))
+    # A killed attempt's pages stay counted: it is their rows that this job changed.
+    problems = Problem.objects.filter(project=ctx.project, pk__gt=ctx.checkpoint.get("after", 0))
+    ids = list(problems.order_by("pk").values_list("pk", flat=True))
+    ctx.count(graded=0, changed=0, removed=0, traces=0, not_verified=0)
+    ctx.set_total(ctx.job.done + len(ids))
     for at in range(0, len(ids), PAGE):
         page = ids[at : at + PAGE]
         with ctx.chunk():
             counts = grade_problems(page, policy, model)
+            ctx.checkpoint["after"] = page[-1]
             ctx.advance(len(page), **counts)
 
 

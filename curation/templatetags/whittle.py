@@ -171,16 +171,26 @@ def ago(moment: dt.datetime | None) -> str:
 EDGES = re.compile(r"(\A\s*\n\s*|\s*\n\s*\Z)")
 
 
+# Characters that change how text looks without being seen: bidirectional and other controls.
+DECEPTIVE = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def _shown(match: re.Match[str]) -> str:
+    """A control character on its own, with its number beside it, so that it has no effect."""
+    return f'<span class="ctl" data-code="U+{ord(match[0]):04X}">{match[0]}</span>'
+
+
 def _exact(text: str) -> str:
     """Escaped text that survives the HTML parser whole: a carriage return stays one."""
-    return str(escape(text)).replace("\r", "&#13;")
+    return DECEPTIVE.sub(_shown, str(escape(text)).replace("\r", "&#13;"))
 
 
 @register.filter
 def model_text(text: str | None) -> SafeString:
     """Text of models and sources, escaped; the text content of the result is exactly the text.
 
-    Line breaks at its ends stand in a span of class ``edge``, which is drawn without blank lines.
+    Line breaks at its ends stand in a span of class ``edge``, which is drawn without blank lines;
+    control characters stand in spans of class ``ctl``, which show what they are.
     """
     parts = EDGES.split(text or "")
     drawn = [
@@ -190,14 +200,10 @@ def model_text(text: str | None) -> SafeString:
     return mark_safe("".join(drawn))  # noqa: S308  each part is escaped
 
 
-# Characters that change how text looks without being seen: bidirectional controls, C0 controls.
-DECEPTIVE = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x1B}
-
-
 @register.filter
 def deceptive(text: str | None) -> bool:
     """Whether the text holds characters that can make it look like another text."""
-    return any(ord(c) in DECEPTIVE for c in text or "")
+    return DECEPTIVE.search(text or "") is not None
 
 
 @register.filter

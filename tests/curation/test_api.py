@@ -195,3 +195,16 @@ def test_a_trainer_takes_reports_and_finishes_a_run(
     names = [t["name"] for t in api.get("/api/v1/teachers/?kind=student").json()["results"]]
     assert "student-x" in names
     assert post(api, f"training-runs/{run}/metrics/", metrics).status_code == 409
+
+
+def test_the_files_of_an_export_come_by_their_names_only(
+    api: Client, project: Project, user: Any, tmp_path: Any
+) -> None:
+    views_world.build(project, user, tmp_path)
+    export = api.get("/api/v1/exports/").json()["results"][0]
+    base = f"/api/v1/exports/{export['id']}/files/"
+    answer = api.get(base + "manifest.json")
+    assert answer.status_code == 200
+    assert b"".join(answer.streaming_content).startswith(b"{")
+    for path in ("../manifest.json", "/etc/passwd", "data/other.jsonl"):
+        assert api.get(base + path).status_code in {301, 404}, path

@@ -351,7 +351,7 @@ def test_a_cancel_stops_the_requests_in_flight(project: Any, problems: list[Prob
         start = time.monotonic()
         with pytest.raises(jobs.Cancelled):
             generation.run_generate(ctx)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30
         deadline = time.monotonic() + 5
         while threading.active_count() and time.monotonic() < deadline:
             if not any(t.name == "teacher-requests" for t in threading.enumerate()):

@@ -70,11 +70,11 @@ def test_an_endless_loop_ends_at_the_cpu_limit_and_a_sleep_at_the_wall_limit() -
     started = time.monotonic()
     spin = run_python("while True: pass", [], SHORT)
     assert spin.returncode != 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     started = time.monotonic()
     sleep = run_python("import time; time.sleep(100)", [], SandboxLimits(wall=1.0))
     assert sleep.timed_out
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 @needs_bwrap

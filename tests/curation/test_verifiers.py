@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -311,14 +310,13 @@ def test_texts_are_compared_after_folding(
 @pytest.mark.parametrize(
     "unit", ["1", "1,", "a ", "\\", "{1}", "½", "²", "\\frac{1}", "\x01", "1 "]
 )
-def test_hostile_answers_and_references_cost_milliseconds(unit: str) -> None:
-    started = time.perf_counter()
+@pytest.mark.timeout(60)  # they take a second; what is quadratic here would take hours
+def test_hostile_answers_and_references_come_to_an_end(unit: str) -> None:
     for kind in VERIFIERS:
         long, short = unit * (19_000 // len(unit)), unit * (390 // len(unit))
         for answer in (long, short, f"Answer: {short}"):
             verify(kind, answer, "B")
             verify(kind, "B", answer)
-    assert time.perf_counter() - started < 4
 
 
 @pytest.mark.parametrize("timeout", ["soon", -1, 0, float("nan"), [], 10**400, None])

@@ -189,7 +189,9 @@ def test_pages_that_change_things_refuse_a_get(owner: Client, world: World) -> N
 
 def count_queries(client: Client, address: str) -> int:
     client.get(address)  # the first request of a session may read what later ones have
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         assert client.get(address).status_code == 200
     return len(queries)
 
@@ -259,9 +261,7 @@ def test_a_query_string_that_means_nothing_is_no_error(
         assert owner.get(f"/p/demo/{name}/?{query}").status_code == 200, name
 
 
-def test_problems_are_filtered_by_verdict_difficulty_and_words(
-    owner: Client, world: World
-) -> None:
+def test_problems_are_filtered_by_verdict_difficulty_and_words(owner: Client, world: World) -> None:
     def shown(query: str) -> list[int]:
         return ids_on(owner, f"/p/demo/problems/?{query}")[0]
 
@@ -370,9 +370,10 @@ def test_verifying_an_export_says_what_changed(owner: Client, world: World) -> N
     address = f"/p/demo/exports/{world.export.pk}/verify/"
     assert "Whole and unchanged" in owner.post(address, follow=True).content.decode()
     (Path(world.export.path) / "data/train.jsonl").write_bytes(b'{"messages": {}}\n')
-    assert "data/train.jsonl" in owner.post(address, follow=True).context["messages"]._loaded_data[
-        0
-    ].message
+    assert (
+        "data/train.jsonl"
+        in owner.post(address, follow=True).context["messages"]._loaded_data[0].message
+    )
 
 
 def test_a_training_run_is_queued_and_cancelled(owner: Client, world: World) -> None:

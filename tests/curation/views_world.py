@@ -293,10 +293,25 @@ def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World
     )
     JobLog.objects.create(job=job, message="four rows read")
     schedule = Schedule.objects.create(
-        project=project, name="nightly", cron="0 3 * * *", kind="export", params={"format": "trl_sft"}
+        project=project,
+        name="nightly",
+        cron="0 3 * * *",
+        kind="export",
+        params={"format": "trl_sft"},
     )
     job.refresh_from_db()
     return World(
-        project, source, reject, rows[0], trace, derived, teacher, recipe, selection, export, run,
-        job, schedule,
+        project,
+        source,
+        reject,
+        rows[0],
+        trace,
+        derived,
+        teacher,
+        recipe,
+        selection,
+        export,
+        run,
+        job,
+        schedule,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,8 +71,8 @@ def test_the_review_screen_by_keyboard(page: Any, demo: Site) -> None:
     assert len(shown) == total
     for key in ("n", "a", "j", "1", "u", "s"):
         page.keyboard.press(key)
-    page.wait_for_function("document.getElementById('saved').textContent === 'saved'")
-    page.wait_for_function("document.getElementById('after').textContent === 'correct'")
+    page.locator("#saved", has_text=re.compile("^saved$")).wait_for()
+    page.locator("#after", has_text=re.compile("^correct$")).wait_for()
     # What was done is on the server: a new page, not a reload, shows it.
     other = page.context.new_page()
     other.goto(first)
@@ -139,9 +140,10 @@ def test_a_journey_from_import_to_training(page: Any, demo: Site, tmp_path: Path
 
         # verify and segment
         for kind in ("verify", "segment"):
-            page.goto(f"{base}/jobs/start/")
-            page.select_option("[name=kind]", kind)
-            page.click("main form .btn.go")
+            page.goto(f"{base}/jobs/")
+            form = page.locator("form[action$='/jobs/start/']")
+            form.locator("[name=kind]").select_option(kind)
+            form.locator("button").click()
             settled(kind)
 
         # select and export

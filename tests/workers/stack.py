@@ -8,6 +8,7 @@ them as any other process would: through the database and through Redis.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -34,9 +35,14 @@ COMMANDS = {
         *(*CELERY, "worker", "--queues", "default,llm", "--concurrency", "1"),
         *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
     ),
+    "second": (
+        *(*CELERY, "worker", "--queues", "default,llm", "--concurrency", "1"),
+        *("--loglevel", "INFO", "--without-gossip", "--without-mingle", "--hostname", "second@%h"),
+    ),
     "beat": (*CELERY, "beat", "--loglevel", "INFO", "--pidfile", ""),
     "verifier": (sys.executable, "-m", "workers.verifier_service", "--workers", "1"),
 }
+AT_START = ("verifier", "beat", "worker")
 FINAL = ("done", "failed", "cancelled")
 NEW_JOB = """
 INSERT INTO curation_job (project_id, kind, params, state, done, counts, checkpoint, error_code,
@@ -58,8 +64,15 @@ INSERT INTO curation_modelendpoint (project_id, name, kind, base_url, model, rev
     created_at)
 VALUES (%s, %s, 'teacher', %s, 'fake', '', '', '', '', %s, %s, '{}', true, '', clock_timestamp())
 """
+NEW_BENCHMARK = """
+INSERT INTO curation_benchmark (project_id, name, revision, licence, created_at)
+VALUES (%s, %s, '', '', clock_timestamp()) RETURNING id
+"""
+NEW_ITEM = (
+    "INSERT INTO curation_benchmarkitem (benchmark_id, text, norm_sha256) VALUES (%s, %s, %s)"
+)
 WRITING = """
-SELECT 1 FROM pg_locks WHERE relation = %s::regclass AND mode = 'RowExclusiveLock' AND granted
+SELECT 1 FROM pg_locks WHERE relation = %s::regclass AND mode = 'RowExclusiveLock' AND granted = %s
 """
 T = TypeVar("T")
 
@@ -154,6 +167,12 @@ class Stack:
         values = (project, name, url, json.dumps({"max_tokens": 64}), json.dumps(limits))
         self.rows(NEW_TEACHER, *values)
 
+    def new_benchmark(self, project: int, name: str, texts: list[str]) -> None:
+        """A benchmark with an item for each text."""
+        benchmark = self.value(NEW_BENCHMARK, project, name)
+        for text in texts:
+            self.rows(NEW_ITEM, benchmark, text, hashlib.sha256(text.encode()).hexdigest())
+
     def new_job(self, project: int, kind: str, **params: Any) -> int:
         """The id of a queued job, with the outbox row that wakes a worker."""
         with self.link.transaction():
@@ -201,13 +220,28 @@ class Stack:
                 return hit
         raise AssertionError(f"never in the middle: {self.job(job)}\n{self.tail('worker')}")
 
+    def strike_at_write(self, table: str, start: Callable[[], int]) -> tuple[int, Hit]:
+        """Kill the worker's group inside the transaction that writes to ``table``.
+
+        For kinds that write once, at their end: the table is locked before ``start`` lets the
+        worker begin, so the writer waits in the middle of its transaction until it is killed.
+        """
+        with psycopg.connect(**self.dsn) as holder:
+            holder.execute(f"LOCK TABLE {table} IN SHARE MODE")
+            job = start()
+            wait_for(f"a write to {table}", lambda: self.rows(WRITING, table, False), step=0.01)
+            row = self.job(job)
+            assert row["state"] == "running"
+            self.kill("worker")
+        return job, Hit(row["done"], row["total"] or 0, writing=True)
+
     def _hit_writing(self, job: int, table: str) -> Hit | None:
-        if not (self.rows(WRITING, table) and self._middle(job)):
+        if not (self.rows(WRITING, table, True) and self._middle(job)):
             return None
         self.send("worker", signal.SIGSTOP)
         time.sleep(0.02)  # what was sent just before may still be carried out
         middle = self._middle(job)
-        if middle is None or not self.rows(WRITING, table):
+        if middle is None or not self.rows(WRITING, table, True):
             self.send("worker", signal.SIGCONT)
             return None
         self.kill("worker")
@@ -250,12 +284,12 @@ def environment_of(home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_stack() -> Iterator[Stack]:
+def running_stack(**environment: str) -> Iterator[Stack]:
     """Database, Redis, verifier, beat and one worker on a fresh home; all gone at the end."""
     from workers.services.embedded import EmbeddedPostgres, EmbeddedRedis
 
     home = Path(tempfile.mkdtemp(prefix="wf"))
-    stack = Stack(home, environment=environment_of(home))
+    stack = Stack(home, environment=environment_of(home) | environment)
     with home_is(home):
         servers = [EmbeddedPostgres(durable=False), EmbeddedRedis()]
         for server in servers:
@@ -264,7 +298,7 @@ def running_stack() -> Iterator[Stack]:
     try:
         manage(stack, "migrate", "--verbosity", "0")
         stack.link = psycopg.connect(**stack.dsn, autocommit=True)
-        for name in COMMANDS:
+        for name in AT_START:
             stack.start(name)
         yield stack
     finally:

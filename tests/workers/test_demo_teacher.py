@@ -69,7 +69,7 @@ def test_every_digit_occurs_in_both_splits() -> None:
 def test_running_totals_stay_between_zero_and_the_limit(split: str) -> None:
     for problem in make_problems(2000, 5, split):  # type: ignore[arg-type]
         totals = [sum(problem.terms[: n + 1]) for n in range(len(problem.terms))]
-        assert 0 <= min(totals) and max(totals) <= MAX_TOTAL
+        assert min(totals) >= 0 and max(totals) <= MAX_TOTAL
         assert 2 <= len(problem.terms) <= 4
 
 

@@ -9,34 +9,70 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import redis
 
 from curation.exports.manifest import verify_export
 from tests.fakes.openai_server import ScriptedServer
-from tests.workers.stack import Stack, running_stack
+from tests.workers.stack import ROOT, Hit, Stack, running_stack, wait_for
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 PROBLEMS, BAD_ROWS, COPIES = 1200, 3, 20
 ASKED, SAMPLES = 60, 4
-KINDS = ("import", "verify", "grade", "segment", "select", "queue", "export", "generate")
-# The table in whose write a kind is hit, where the writes are long enough to be met.
-WRITES = {
+# What is run in this order: a name, the kind of job, and how its parameters differ.
+STEPS = {
+    "import": "import",
+    "verify": "verify",
+    "grade": "grade",
+    "segment": "segment",
+    "embed": "embed",
+    "dedup": "dedup",
+    "decontaminate": "decontaminate",
+    "select": "select",
+    "freeze": "select",
+    "queue": "queue",
+    "export": "export",
+    "publish": "export",
+    "generate": "generate",
+}
+# Steps hit in the middle, and the table in whose write, where the writes are long enough for that.
+MIDDLE = {
     "import": "curation_trace",
     "verify": "curation_verdict",
+    "grade": None,
     "segment": "curation_segment",
+    "embed": None,
+    "decontaminate": None,
+    "select": None,
+    "queue": None,
+    "export": None,
     "generate": "curation_trace",
 }
+# Steps hit in the transaction that writes the outcome of all their work.
+LAST = {
+    "dedup": "curation_duplicatemember",
+    "freeze": "curation_selectionexclusion",
+    "publish": "curation_export",
+}
+RECIPES = {"select": "dpo-correct-incorrect", "freeze": "sft-verified"}
 # Counts that name rows of one project.
 IDS = ("selection", "export")
 
 SUBJECT = "t.text_sha256 AS trace, t.sample_no, t.model, p.text_sha256 AS problem"
-OF_TRACE = "JOIN curation_trace t ON t.id = {0}.trace_id JOIN curation_problem p ON p.id = t.problem_id"
+OF_TRACE = (
+    "JOIN curation_trace t ON t.id = {0}.trace_id JOIN curation_problem p ON p.id = t.problem_id"
+)
 # kind -> queries of all it writes, by project.
 WRITTEN: dict[str, tuple[str, ...]] = {
     "import": (
@@ -75,6 +111,18 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         " FROM curation_cutproposal c JOIN curation_segmentation g ON g.id = c.segmentation_id"
         f" {OF_TRACE.format('g')} WHERE t.project_id = %s",
     ),
+    "embed": ("SELECT text_sha256, embedding::text FROM curation_problem WHERE project_id = %s",),
+    "dedup": (
+        "SELECT c.method, c.parameters, k.text_sha256 AS kept, p.text_sha256 AS copy, m.score"
+        " FROM curation_duplicatecluster c JOIN curation_problem k ON k.id = c.kept_id"
+        " JOIN curation_duplicatemember m ON m.cluster_id = c.id"
+        " JOIN curation_problem p ON p.id = m.problem_id WHERE c.project_id = %s",
+    ),
+    "decontaminate": (
+        "SELECT p.text_sha256, i.text, h.method, h.score, h.evidence FROM curation_benchmarkhit h"
+        " JOIN curation_problem p ON p.id = h.problem_id"
+        " JOIN curation_benchmarkitem i ON i.id = h.item_id WHERE p.project_id = %s",
+    ),
     "select": (
         "SELECT name, version, spec FROM curation_recipe WHERE project_id = %s",
         "SELECT candidates, selected, excluded, summary FROM curation_selection"
@@ -103,11 +151,11 @@ WRITTEN: dict[str, tuple[str, ...]] = {
 }
 
 
-def made_rows(seed: int = 7) -> Iterator[str]:
-    """Lines of a JSONL file: sums with two traces each, some copies, some lines that are broken."""
+def made_rows(seed: int = 7) -> list[dict[str, Any]]:
+    """Sums with two traces each; every twentieth comes again with other punctuation."""
     draw = random.Random(seed)
-    lines = []
-    for _ in range(PROBLEMS):
+    rows = []
+    for number in range(PROBLEMS):
         a, b, c = (draw.randrange(10, 9999) for _ in range(3))
         right = a + b + c
         traces = [
@@ -116,11 +164,33 @@ def made_rows(seed: int = 7) -> Iterator[str]:
             f"The answer is \\boxed{{{said}}}."
             for said in (right, right + draw.randrange(2))
         ]
-        row = {"problem": f"What is {a} + {b} + {c}?", "answer": str(right), "generations": traces}
-        lines.append(json.dumps(row))
+        text = f"What is the sum of {a} + {b} + {c}?"
+        rows.append({"problem": text, "answer": str(right), "generations": traces})
+        if number % 20 == 0:
+            rows.append(rows[-1] | {"problem": f"What is, then, the sum of: {a} + {b} + {c}?"})
+    return rows
+
+
+def made_file(path: Path) -> None:
+    """A JSONL file of the made rows, some of them twice, and some broken lines."""
+    lines = [json.dumps(row) for row in made_rows()]
     lines += lines[:COPIES] + ['{"problem": '] * BAD_ROWS
-    draw.shuffle(lines)
-    yield from lines
+    random.Random(1).shuffle(lines)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def made_model(folder: Path) -> None:
+    """A static embedding model of random vectors for digits and a few words."""
+    from model2vec import StaticModel
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["[UNK]", *"0123456789", *["what", "is", "the", "sum", "of", "then"]]
+    tokenizer = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    vectors = np.random.default_rng(0).normal(size=(len(words), 256)).astype(np.float32)
+    StaticModel(vectors, tokenizer).save_pretrained(str(folder))
 
 
 @dataclass
@@ -133,60 +203,83 @@ class World:
     jobs: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     wrote: dict[str, list[list[str]]] = field(default_factory=dict)
 
-    def params(self, name: str, kind: str) -> dict[str, Any]:
-        """The parameters of a kind of job in a project."""
+    def params(self, name: str, step: str) -> dict[str, Any]:
+        """The parameters of a step's job in a project."""
         home = self.stack.home
-        if kind == "import":
+        if step == "import":
             return {"path": str(home / "made.jsonl"), "name": "made", "licence": "CC0-1.0"}
-        if kind == "select":
-            return {"recipe": "dpo-correct-incorrect"}
-        if kind == "queue":
-            return {"queue": "reading", "limit": 10_000}
-        if kind == "export":
-            selection = self.jobs[name, "select"]["counts"]["selection"]
+        if step in RECIPES:
+            return {"recipe": RECIPES[step]}
+        if step in ("export", "publish"):
+            made = self.jobs[name, "select" if step == "export" else "freeze"]
+            selection = made["counts"]["selection"]
             return {"selection": selection, "out": str(home / f"out-{name}")}
-        if kind == "generate":
-            return {"teacher": "fake", "n": SAMPLES, "limit": ASKED}
-        return {}
+        given: dict[str, dict[str, Any]] = {
+            "decontaminate": {"benchmark": "made"},
+            "queue": {"queue": "reading", "limit": 10_000},
+            "generate": {"teacher": "fake", "n": SAMPLES, "limit": ASKED},
+        }
+        return given.get(step, {})
 
-    def start(self, name: str, kind: str) -> int:
-        """A new job of this kind; those it builds on are run before, if they are missing."""
-        for earlier in KINDS[: KINDS.index(kind)]:
+    def prepare(self, name: str, step: str) -> None:
+        """Run what a step builds on, where it is missing."""
+        for earlier in list(STEPS)[: list(STEPS).index(step)]:
             if (name, earlier) not in self.jobs:
                 self.run(name, earlier)
-        return self.stack.new_job(self.projects[name], kind, **self.params(name, kind))
 
-    def run(self, name: str, kind: str) -> dict[str, Any]:
-        """The row of a job of this kind that ran undisturbed."""
-        return self.end(name, kind, self.start(name, kind))
+    def start(self, name: str, step: str) -> int:
+        """A new job of this step."""
+        self.prepare(name, step)
+        return self.stack.new_job(self.projects[name], STEPS[step], **self.params(name, step))
 
-    def end(self, name: str, kind: str, job: int) -> dict[str, Any]:
-        """Wait until the job is done, keep and return its row."""
+    def run(self, name: str, step: str) -> dict[str, Any]:
+        """The row of a job of this step that ran undisturbed."""
+        return self.end(name, step, self.start(name, step))
+
+    def end(self, name: str, step: str, job: int) -> dict[str, Any]:
+        """Wait until the job is done by itself; keep and return its row."""
         row = self.stack.ended(job)
         assert row["state"] == "done", (row, self.stack.tail("worker"))
-        self.jobs[name, kind] = row
+        self.jobs[name, step] = row
         return row
 
-    def written(self, name: str, kind: str) -> list[list[str]]:
-        """All that a kind of job wrote into a project, without ids and times, in one order."""
-        found = [self.stack.rows(query, self.projects[name]) for query in WRITTEN[kind]]
+    def written(self, name: str, step: str) -> list[list[str]]:
+        """All that a step's kind wrote into a project, without ids and times, in one order."""
+        queries = WRITTEN[STEPS[step]]
+        found = [self.stack.rows(query, self.projects[name]) for query in queries]
         return [sorted(json.dumps(row, sort_keys=True) for row in rows) for rows in found]
 
-    def calm(self, kind: str) -> tuple[dict[str, Any], list[list[str]]]:
-        """Job and rows of the undisturbed run of this kind."""
-        if kind not in self.wrote:
-            self.run("calm", kind)
-            self.wrote[kind] = self.written("calm", kind)
-        return self.jobs["calm", kind], self.wrote[kind]
+    def calm(self, step: str) -> dict[str, Any]:
+        """The job of the undisturbed run of this step; what it wrote is kept in ``wrote``."""
+        if step not in self.wrote:
+            self.run("calm", step)
+            self.wrote[step] = self.written("calm", step)
+        return self.jobs["calm", step]
+
+    def is_like_calm(self, name: str, step: str) -> None:
+        """Assert that the step's job in a project ended with the same counts, rows and files."""
+        calm, row = self.calm(step), self.jobs[name, step]
+        assert (row["done"], row["total"]) == (calm["done"], calm["total"])
+        assert counts_of(row) == counts_of(calm)
+        written = self.written(name, step)
+        assert all(written) or step == "generate"
+        assert written == self.wrote[step]
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with running_stack() as stack, ScriptedServer(latency=0.05) as teacher:
-        (stack.home / "made.jsonl").write_text("\n".join(made_rows()) + "\n")
-        projects = {name: stack.new_project(name) for name in ("calm", "struck", "flood")}
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    model = tmp_path_factory.mktemp("model")
+    made_model(model)
+    with (
+        running_stack(WHITTLE_EMBEDDING_MODEL=str(model)) as stack,
+        ScriptedServer(latency=0.05) as teacher,
+    ):
+        made_file(stack.home / "made.jsonl")
+        projects = {n: stack.new_project(n) for n in ("calm", "struck", "thrice", "flushed")}
+        items = [row["problem"] for row in made_rows()[::40]]
         for project in projects.values():
             stack.new_teacher(project, "fake", teacher.url, concurrency=2, samples_per_request=2)
+            stack.new_benchmark(project, "made", items)
         yield World(stack, teacher, projects)
 
 
@@ -194,19 +287,135 @@ def counts_of(job: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in job["counts"].items() if name not in IDS}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def strike(world: World, step: str) -> tuple[int, Hit]:
+    """Start a step in the struck project and kill the worker in its middle."""
+    if step not in LAST:
+        job = world.start("struck", step)
+        hit = world.stack.strike(job, MIDDLE[step])
+        assert 0 < hit.done < hit.total
+        return job, hit
+    world.prepare("struck", step)
+    return world.stack.strike_at_write(LAST[step], lambda: world.start("struck", step))
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_a_worker_killed_in_the_middle_of_a_job_loses_nothing_and_does_nothing_twice(
-    world: World, kind: str
+    world: World, step: str
 ) -> None:
-    calm, expected = world.calm(kind)
-    asked_before = len(world.teacher.chats)
-    job = world.start("struck", kind)
-    hit = world.stack.strike(job, WRITES.get(kind))
-    assert 0 < hit.done < hit.total
+    world.calm(step)
+    job, hit = strike(world, step)
+    asked = len(world.teacher.chats)
     world.stack.start("worker")
-    row = world.end("struck", kind, job)
+    row = world.end("struck", step, job)
+    print(f"{step}: {hit}")
     assert row["attempts"] == 2
-    assert (row["done"], row["total"]) == (calm["done"], calm["total"])
-    assert world.written("struck", kind) == expected
-    assert counts_of(row) == counts_of(calm)
-    print(kind, hit, asked_before)
+    world.is_like_calm("struck", step)
+    if STEPS[step] == "generate":  # what was stored is not asked for again
+        assert (len(world.teacher.chats) - asked) * 2 == hit.total - hit.done
+    if STEPS[step] == "export":
+        is_the_same_export(world, row)
+
+
+def is_the_same_export(world: World, row: dict[str, Any]) -> None:
+    """Assert that the files are whole, alone, and those an undisturbed export makes."""
+    out, project = Path(row["params"]["out"]), world.projects["struck"]
+    assert verify_export(out / row["counts"]["export"]) == []
+    known = world.stack.rows("SELECT digest FROM curation_export WHERE project_id = %s", project)
+    visible = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    assert visible == {export["digest"] for export in known}
+    params = {"selection": row["params"]["selection"], "out": str(world.stack.home / "again")}
+    again = world.stack.ended(world.stack.new_job(project, "export", **params))
+    assert again["counts"] == row["counts"]
+    world.stack.rows("DELETE FROM curation_export WHERE path LIKE %s", "%/again/%")
+
+
+def test_messages_that_come_three_times_change_nothing(world: World) -> None:
+    world.calm("segment")
+    world.stack.start("second")
+    try:
+        job = world.start("thrice", "import")
+        publish(world.stack, [job] * 3)
+        jobs = {"import": world.end("thrice", "import", job)}
+        queued = {step: world.start("thrice", step) for step in ("verify", "segment")}
+        old = [row["id"] for row in world.jobs.values()]
+        publish(world.stack, [*queued.values()] * 3 + old * 3)
+        jobs |= {step: world.end("thrice", step, job) for step, job in queued.items()}
+        wait_for("an empty queue", lambda: waiting(world.stack) == 0)
+    finally:
+        world.stack.kill("second", signal.SIGTERM)
+    assert {row["attempts"] for row in jobs.values()} == {1}
+    for step in jobs:
+        world.is_like_calm("thrice", step)
+    assert not world.stack.rows(
+        "SELECT id, state, kind FROM curation_job WHERE state <> 'done' OR attempts > 2"
+    )
+
+
+def test_an_emptied_redis_loses_no_queued_job(world: World) -> None:
+    stack, steps = world.stack, ("verify", "segment")
+    for step in steps:
+        world.calm(step)
+    world.run("flushed", "import")
+    stack.kill("worker", signal.SIGTERM)
+    jobs = {step: world.start("flushed", step) for step in steps}
+    wait_for("messages", lambda: waiting(stack) >= len(jobs))
+    with redis.Redis.from_url(stack.redis_url) as client:
+        client.flushall()
+        assert waiting(stack) == 0
+    stack.start("worker")
+    for step, job in jobs.items():
+        world.end("flushed", step, job)
+        world.is_like_calm("flushed", step)
+
+
+HEALTH = """
+import json, os, time, django
+django.setup()
+from django.test import Client
+while True:
+    answer = Client().get("/healthz", headers={"host": "127.0.0.1"}).content
+    print(json.dumps(json.loads(answer)), flush=True)
+    time.sleep(0.2)
+"""
+# The times that Whittle has without any setting.
+USUAL = {"PROCESS_BEAT_SECONDS": "", "PROCESS_DEAD_SECONDS": ""}
+
+
+def test_dead_parts_show_in_healthz_within_15_seconds(world: World) -> None:
+    stack = world.stack
+    names = ("worker", "beat", "verifier")
+    for name in names:
+        stack.kill(name, signal.SIGTERM)
+        stack.start(name, **USUAL)
+    environment = stack.environment | USUAL | {"DJANGO_SETTINGS_MODULE": "curation.settings"}
+    command = [sys.executable, "-c", HEALTH]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as child:
+        assert child.stdout is not None
+        reports = map(json.loads, child.stdout)
+        next(r for r in reports if r["workers"] and r["beat"] == r["verifier"] == "ok")
+        for name in names:
+            stack.kill(name)
+        killed = time.monotonic()
+        dead = ("no worker is alive", "beat unavailable", "verifier unavailable")
+        report = next(r for r in reports if all(word in str(r["problems"]) for word in dead))
+        seconds = time.monotonic() - killed
+        child.kill()
+    assert report["status"] == "degraded"
+    assert seconds <= 15
+    for name in names:
+        stack.start(name)
+
+
+def publish(stack: Stack, jobs: list[int]) -> None:
+    """Send the message of each of these jobs once more."""
+    from workers.apps import app
+
+    with app.connection_for_write(stack.redis_url) as link:
+        for job in jobs:
+            app.send_task("workers.run_job", args=(job,), queue="default", connection=link)
+
+
+def waiting(stack: Stack) -> int:
+    """Messages that no worker has taken yet."""
+    with redis.Redis.from_url(stack.redis_url) as client:
+        return int(client.llen("whittle:default")) + int(client.llen("whittle:llm"))

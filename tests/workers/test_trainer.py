@@ -344,7 +344,8 @@ def test_the_command_wants_a_token_and_one_way_to_choose_runs() -> None:
 def test_importing_the_trainer_loads_no_heavy_library() -> None:
     code = (
         "import sys, workers.trainer.__main__, workers.trainer.runner, workers.trainer.client;"
-        "print([m for m in ('torch', 'transformers', 'trl', 'django', 'celery') if m in sys.modules])"
+        "heavy = ('torch', 'transformers', 'trl', 'django', 'celery');"
+        "print([m for m in heavy if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

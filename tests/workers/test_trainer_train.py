@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import json
 import random
 
 from tests.workers.test_trainer import Files, made_export
-from workers.demo_teacher.training import Plan, build_model, make_pair, save
 from workers.demo_teacher.tokenizer import train_tokenizer
+from workers.demo_teacher.training import Plan, build_model, make_pair, save
 from workers.demo_teacher.working import Habits
 from workers.trainer.client import Taken
 from workers.trainer.config import TrainConfig, parse_config
@@ -151,10 +152,7 @@ def test_a_training_that_diverges_ends(base: str, tmp_path: Path) -> None:
 
 def test_preference_training_with_an_adapter_gives_a_plain_model(base: str, tmp_path: Path) -> None:
     rows = [row["messages"] for row in made_rows(13)]
-    pairs = [
-        {"prompt": a[:1], "chosen": a[1:], "rejected": b[1:]}
-        for a, b in zip(rows, rows[1:], strict=False)
-    ]
+    pairs = [{"prompt": a[:1], "chosen": a[1:], "rejected": b[1:]} for a, b in pairwise(rows)]
     metrics = Metrics()
     config = parse_config({**QUICK, "method": "dpo", "max_steps": 2, "lora_rank": 2})
     outcome = train_dpo(pairs, base, tmp_path, config, on_metric=metrics.add)

@@ -110,7 +110,7 @@ def worker(queue: str, processes: int) -> Part:
     )
     # An idle worker ends at once. One with a job gets the grace to end it; a job that needs longer
     # keeps what it has stored, and goes on when its lease has run out.
-    return Part(f"worker-{queue}", command, environment(), grace=10.0, late=True)
+    return Part(f"worker-{queue}", command, environment(), grace=5.0, late=True)
 
 
 def beat() -> Part:
