@@ -317,9 +317,11 @@ def test_what_a_part_prints_cannot_steer_the_terminal(tmp_path: Path) -> None:
 def test_lines_are_cut_where_they_end_whatever_the_pieces_they_come_in() -> None:
     seen: list[str] = []
     lines = Lines("web", lambda _, text: seen.append(text))
-    for piece in (b"on", b"e\ntw", b"o\r\n", b"\xff", b"\nlast"):
+    for piece in (b"on", b"e\ntw", b"o\r\n", b"\xff", b"\n"):
         lines.feed(piece)
     assert seen == ["one", "two", "\ufffd"]
+    lines.feed(b" bar\r10 %\r100 %\r\nlast")
+    assert seen.pop() == "100 %", "of a progress bar only the end is kept"
     lines.close()
     assert seen[-1] == "last"
     lines.feed(b"x" * (LINE_LIMIT * 2 + 1))

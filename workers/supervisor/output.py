@@ -99,7 +99,9 @@ class Lines:
             self.rest = b""
 
     def _emit(self, line: bytes) -> None:
-        self.write(self.name, line.rstrip(b"\r").decode("utf-8", "replace"))
+        # A progress bar writes over itself; only what it would show last is kept.
+        last = line.rstrip(b"\r").rpartition(b"\r")[2]
+        self.write(self.name, last.decode("utf-8", "replace"))
 
 
 class Follower:
