@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from curation.jobs import JobContext, JobError
@@ -54,7 +55,9 @@ def store_segmentation(
     trace: Trace, reference: str | None, policies: Sequence[str] = DEFAULT_POLICIES
 ) -> Segmentation:
     """Segment one trace against a reference answer and store it; the row that exists if it does."""
-    store_analysis(trace, analyse(trace.text, reference), policies)
+    analysis = analyse(trace.text, reference)
+    with transaction.atomic():
+        store_analysis(trace, analysis, policies)
     return Segmentation.objects.get(trace=trace, segmenter=SEGMENTER)
 
 

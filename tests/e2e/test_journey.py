@@ -162,6 +162,7 @@ def test_a_journey_from_import_to_training(page: Any, demo: Site, tmp_path: Path
         page.goto(f"{base}/exports/")
         page.click("main table.list tbody a")
         page.fill("form [name=name]", "journey")
+        page.fill("form [name=base_model]", "demo-teacher")
         page.fill("form [name=config]", json.dumps({"max_steps": 4, "held_back": {
             "generator": "demo", "n": 12, "seed": 1}}))  # fmt: skip
         page.click("text=Queue run")
