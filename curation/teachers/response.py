@@ -246,7 +246,10 @@ class StreamAssembler:
         if value.get("error"):
             raise stream_error(value["error"])
         self._seen.update({k: v for k, v in value.items() if k != "choices" and v is not None})
-        for choice in value.get("choices") or []:
+        choices = value.get("choices") or []
+        if not isinstance(choices, list):
+            raise fail(BAD_RESPONSE, "a chunk whose choices are no list")
+        for choice in choices:
             self._choice(choice)
 
     def _choice(self, choice: Any) -> None:

@@ -228,7 +228,8 @@ def test_n4_one_answer_of_429_holds_the_others_back_too(server: ScriptedServer) 
     async def main() -> None:
         async with TeacherClient(Endpoint(server.url, "fake"), FAST) as client:
             first = asyncio.create_task(client.complete(request()))
-            await asyncio.sleep(0.3)
+            while client._rate._hold_until < 0:  # until the 429 has arrived
+                await asyncio.sleep(0.01)
             await asyncio.gather(first, *(client.complete(request()) for _ in range(5)))
 
     asyncio.run(main())

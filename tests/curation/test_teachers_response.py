@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.teachers import outcome, response
@@ -230,6 +230,7 @@ def test_text_after_the_finish_reason_is_a_bad_response() -> None:
         b'{"choices":[{"index":"0","delta":{}}]}',
         b'{"choices":[{"index":-1,"delta":{}}]}',
         b'{"choices":[3]}',
+        b'{"choices":true}',
         b'{"choices":[{"delta":"x"}]}',
         b'{"choices":[{"delta":{"content":["x"]}}]}',
         b"{not json",
@@ -306,6 +307,7 @@ JSONS = st.recursive(
 
 
 @given(JSONS)
+@settings(max_examples=400, deadline=None)
 def test_any_json_is_an_answer_or_a_teacher_error(value: Any) -> None:
     body = json.dumps(value).encode()
     for read in (lambda: parse_completion(body, 2), lambda: StreamAssembler(2).feed(body)):
