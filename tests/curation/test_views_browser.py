@@ -163,8 +163,7 @@ def test_hostile_formulas_neither_act_nor_fetch_nor_grow(watched: Watched, world
     assert page.locator(".maths-error").count() >= 2
     assert page.evaluate("document.querySelector('.reader').scrollHeight") < 6000
     assert source_of(page) == trace.text
-    shown = page.inner_text(".reader")
-    assert "costs $5 and $10, or \\$3 and $ 4" in shown
+    assert page.locator(".reader .maths", has_text="$5").count() == 0
 
 
 def test_a_formula_of_each_kind_is_drawn(watched: Watched, world: World) -> None:
