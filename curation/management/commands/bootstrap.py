@@ -9,10 +9,21 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 
-from curation import embedded
+from curation import embedded, paths, tokens
 from workers import demo
 
 OWNER = "owner"
+
+
+def trainer_token(owner: Any) -> None:
+    """A token for the trainer of this copy, in a private file that the supervisor reads."""
+    path = paths.run_dir() / "trainer.token"
+    if path.exists() and tokens.find_token(path.read_text().strip()) is not None:
+        return
+    _, secret = tokens.create_token(user=owner, scopes=["read", "train"], name="trainer")
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(secret)
 
 
 class Command(BaseCommand):
@@ -23,6 +34,8 @@ class Command(BaseCommand):
         owner = self.owner()
         if owner is not None and os.environ.get("WHITTLE_DEMO", "1") not in {"0", "no", "off"}:
             demo.make_demo(owner)
+        if owner is not None:
+            trainer_token(owner)
 
     def owner(self) -> Any:
         """The owner; made with a drawn password when there is no user at all."""
