@@ -68,8 +68,11 @@ class ImportForm(forms.Form):
         """Exactly one of file and path."""
         data = super().clean() or {}
         if bool(data.get("file")) == bool(data.get("path")):
-            also = " or name a path" if self.may_name_path else ""
-            raise forms.ValidationError(f"Choose a file{also}, one of them.")
+            raise forms.ValidationError(
+                "Choose a file or name a path: one of them."
+                if self.may_name_path
+                else "Choose a file."
+            )
         return data
 
 
