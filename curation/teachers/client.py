@@ -256,9 +256,8 @@ class TeacherClient:
 
     def _final(self, error: TeacherError, attempts: int) -> TeacherError:
         """What is reported once there will be no further attempt."""
-        failure = replace(
-            error.failure, message=self.endpoint.scrub(error.failure.message), attempts=attempts
-        )
+        words = outcome.clean(self.endpoint.scrub(error.failure.message))
+        failure = replace(error.failure, message=words, attempts=attempts)
         if failure.code in {outcome.PAUSED, outcome.DEFERRED}:  # the breaker, not the server
             return TeacherError(replace(failure, attempts=attempts - 1))
         if failure.transient and failure.code != outcome.INCOMPLETE:
@@ -310,8 +309,7 @@ class TeacherClient:
         if 300 <= status < 400:
             where = response.headers.get("location", "nowhere")
             return fail(outcome.REFUSED, f"redirects are not followed (to {where})", status)
-        message = self.endpoint.scrub(error_message(body))
-        error = fail(_code(status), f"HTTP {status}: {message}", status)
+        error = fail(_code(status), f"HTTP {status}: {error_message(body)}", status)
         if error.failure.transient:
             headers = response.headers
             error.retry_after = parse_retry_after(
@@ -377,9 +375,9 @@ class _Exchange:
         return self._response
 
     def _not_sent(self, error: Exception) -> TeacherError:
-        said = self._owner.endpoint.scrub(f"{type(error).__name__}: {error}")
         silent = isinstance(error, httpx.ReadTimeout)
-        return fail(outcome.TIMEOUT if silent else outcome.NETWORK, said)
+        code = outcome.TIMEOUT if silent else outcome.NETWORK
+        return fail(code, f"{type(error).__name__}: {error}")
 
     async def __aexit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
         if self._response is not None:

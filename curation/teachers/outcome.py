@@ -23,6 +23,7 @@ PAUSED = "paused"  # not asked: the circuit breaker is open
 DEFERRED = "deferred"  # transient for longer than the deadline: a later run asks again
 
 MAX_MESSAGE = 500  # characters of a server's own words that are kept
+RAW_MESSAGE = 5000  # of which so many are looked at, so that a key at the end is cut with its rest
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class TeacherError(Exception):
 
 
 def fail(code: str, message: str, status: int | None = None) -> TeacherError:
-    """A TeacherError with a message short enough to store and without NULs."""
-    return TeacherError(Failure(code, clean(message), status))
+    """A TeacherError with the server's words, not yet scrubbed of a key it may have echoed."""
+    return TeacherError(Failure(code, clean(message, RAW_MESSAGE), status))
 
 
-def clean(message: str) -> str:
-    """A server's words made safe to store: no NUL, no lone surrogate, at most 500 characters."""
-    text = message.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:MAX_MESSAGE]
+def clean(message: str, limit: int = MAX_MESSAGE) -> str:
+    """A server's words made safe to store: no NUL, no lone surrogate, at most ``limit`` long."""
+    text = message.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:limit]
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -12,6 +12,7 @@ from curation.teachers.outcome import (
     BAD_RESPONSE,
     CONTENT_FILTER,
     INCOMPLETE,
+    RAW_MESSAGE,
     UNAVAILABLE,
     Answer,
     Completion,
@@ -171,7 +172,7 @@ def error_message(body: bytes) -> str:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return clean(body[:300].decode("utf-8", "replace")) or "(no body)"
-    return clean(_said(value))
+    return clean(_said(value), RAW_MESSAGE)
 
 
 def _said(value: Any) -> str:

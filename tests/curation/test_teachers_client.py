@@ -141,10 +141,22 @@ def test_n3_the_key_is_in_no_message_log_line_or_repr(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    server.script.extend([error(401, f"the key {KEY} is wrong"), error(400, f"Bearer {KEY}")])
-    got = [failure(server), failure(server)]
+    in_stream = openai_server.event({"error": {"message": f"Bearer {KEY}", "code": 400}})
+    server.script.extend(
+        [
+            error(401, f"the key {KEY} is wrong"),
+            error(400, f"Bearer {KEY}"),
+            Reply(parts=[in_stream], content_type="text/event-stream"),
+        ]
+    )
+    got = [failure(server) for _ in range(3)]
     assert all(KEY not in item.message and "***" in item.message for item in got)
-    assert KEY not in caplog.text
+    assert KEY not in caplog.text  # httpcore logs the server's headers, so it is asked before them
+    server.script.append(Reply(status=302, headers={"Location": f"http://elsewhere/{KEY}"}))
+    assert "***" in failure(server).message
+    server.script.extend(error(400, "x" * at + KEY) for at in range(460, 500))
+    got = ask(server, *[request()] * 40, limits=Limits(refusals_to_open=99))
+    assert all(isinstance(item, Failure) and KEY[:6] not in item.message for item in got)
     assert KEY not in repr(Endpoint(server.url, "fake", KEY))
 
 
@@ -372,10 +384,10 @@ def test_n6_an_honestly_packed_answer_is_read(server: ScriptedServer) -> None:
 def test_n6_a_body_over_the_cap_is_dropped_early(server: ScriptedServer, kind: str) -> None:
     block = b"a" * 65536
     parts = {
-        "whole": [block] * 100,
-        "stream": [openai_server.chunk("m", 0, {"content": "a" * 60000})] * 100,
-        "line": [b"data: ", *[block] * 100],
-        "error": [block] * 100,
+        "whole": [block] * 600,
+        "stream": [openai_server.chunk("m", 0, {"content": "a" * 60000})] * 600,
+        "line": [b"data: ", *[block] * 600],
+        "error": [block] * 600,
     }[kind]
     streamed = kind in {"stream", "line"}
     server.script.append(
@@ -389,6 +401,13 @@ def test_n6_a_body_over_the_cap_is_dropped_early(server: ScriptedServer, kind: s
     got = failure(server, limits=Limits(max_body=1_000_000, backoff_base=0))
     assert got.code == (outcome.REFUSED if kind == "error" else outcome.BAD_RESPONSE)
     assert server.answered == 0
+
+
+def test_n6_a_line_of_a_stream_that_does_not_end_is_dropped_early(server: ScriptedServer) -> None:
+    parts = [b"data: ", *[b"a" * 65536] * 200]
+    server.script.append(Reply(parts=parts, content_type="text/event-stream", length="chunked"))
+    got = failure(server)
+    assert (got.code, got.message) == (outcome.BAD_RESPONSE, "a line of the stream is too long")
 
 
 def test_n6_a_slow_drip_ends_at_the_time_limit_of_the_attempt(server: ScriptedServer) -> None:

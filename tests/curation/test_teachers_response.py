@@ -170,6 +170,7 @@ BAD_CHOICES: list[tuple[str, dict[str, Any], str]] = [
     ("number", {"message": {"content": 5}, "finish_reason": "stop"}, outcome.BAD_RESPONSE),
     ("NUL", {"message": {"content": "a\x00b"}, "finish_reason": "stop"}, outcome.BAD_RESPONSE),
     ("no finish", {"message": {"content": "a"}}, outcome.INCOMPLETE),
+    ("finish list", {"message": {"content": "a"}, "finish_reason": []}, outcome.INCOMPLETE),
     ("null finish", {"message": {"content": "a"}, "finish_reason": None}, outcome.INCOMPLETE),
     ("odd finish", {"message": {"content": "a"}, "finish_reason": "error"}, outcome.INCOMPLETE),
     (
