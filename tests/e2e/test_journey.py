@@ -148,7 +148,7 @@ def test_a_journey_from_import_to_training(page: Any, demo: Site, tmp_path: Path
         # select and export
         page.goto(f"{base}/recipes/")
         page.click("text=sft-verified")
-        page.click("text=Select >> nth=-1")
+        page.click("form[action$='/run/'] button")
         selection = settled("select")["counts"]["selection"]
         page.goto(f"{base}/selections/{selection}/")
         page.select_option("[name=format]", "trl_sft_completion")
