@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ Log = Callable[[str], None]
 IGNORE = -100
 TOKENIZER_TEXTS = 3_000
 POOL = 1_000
+SETTLING_RATE = 0.4  # of the full learning rate
 Row = tuple[list[int], int]  # token ids of a whole chat, length of its prompt
 
 
@@ -40,6 +42,7 @@ class Plan:
     muon_rate: float = 0.02
     warmup: int = 40
     weak_at: float = 0.4
+    weak_steps: int = 90
     habits: Habits = field(default_factory=Habits)
 
 
@@ -131,31 +134,51 @@ def train_teacher(plan: Plan, out: Path, weak_out: Path | None, log: Log) -> dic
     """Train and save the teacher (``out``) and its weak copy (``weak_out``); returns figures.
 
     The weak copy is the state after the share ``plan.weak_at`` of the run: the same model, stopped
-    early, to be a student's start.
+    early and settled, to be a student's start.
     """
-    import torch
-
     tokenizer = train_tokenizer(_tokenizer_texts(plan))
     model = build_model(plan, tokenizer)
     optimizers = _optimizers(model, plan)
     started, loss, weak = time.monotonic(), 0.0, weak_out
     for step, (done, rows) in enumerate(batches(plan, tokenizer)):
-        if weak and done >= plan.weak_at:
-            save(model, tokenizer, weak)
-            weak = None
+        if weak_out and done >= plan.weak_at:
+            save(settled(model, tokenizer, plan), tokenizer, weak_out)
+            weak_out = None
         _set_rates(optimizers, min(1.0, (step + 1) / plan.warmup) * (1.0 - done))
-        ids, labels = collate(rows, tokenizer.pad_token_id)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = _step(model, optimizers, ids, labels)
+        loss = _step(model, optimizers, *collate(rows, tokenizer.pad_token_id))
         if step % 25 == 0:
             log(f"{done:4.0%}  step {step}  loss {loss:.3f}  {time.monotonic() - started:.0f} s")
     save(model, tokenizer, out)
-    return {
+    figures = {
         "parameters": model.num_parameters(),
         "vocabulary": len(tokenizer),
         "seconds": round(time.monotonic() - started, 1),
         "loss": round(loss, 4),
     }
+    write_card(out, "The demo teacher of Whittle, after its whole training.", plan)
+    if weak:
+        about = f"A start for students: stopped after {plan.weak_at:.0%} of the teacher's training."
+        write_card(weak, about, plan)
+    return figures
+
+
+def settled(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, plan: Plan
+) -> LlamaForCausalLM:
+    """A copy of a half-trained model whose learning rate is brought down to zero in a few steps.
+
+    In the middle of a run the rate is high and the weights are noisy: without this, most of what a
+    student learns first would be this calming down, whatever its data.
+    """
+    calm = copy.deepcopy(model)
+    optimizers = _optimizers(calm, plan)
+    other = replace(plan, seed=plan.seed + 1, warm_examples=0, examples=2 * POOL)
+    rows = [rows for _, rows in batches(other, tokenizer)][: plan.weak_steps]
+    for step, batch in enumerate(rows):
+        share = SETTLING_RATE * min(1.0, (step + 1) / 5) * (1 - step / len(rows))
+        _set_rates(optimizers, share)
+        _step(calm, optimizers, *collate(batch, tokenizer.pad_token_id))
+    return calm
 
 
 def _optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
@@ -190,7 +213,8 @@ def _step(
     import torch
     from torch.nn.functional import cross_entropy
 
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
     loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORE)
     for optimizer in optimizers:
         optimizer.zero_grad()
@@ -216,3 +240,16 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
     tokenizer.save_pretrained(out)
     for path in out.iterdir():
         path.chmod(0o644)
+
+
+def write_card(out: Path, about: str, plan: Plan) -> None:
+    """The model card: what this is and the command that makes it again."""
+    settings = "\n".join(f"- {name}: {value}" for name, value in asdict(plan).items())
+    out.joinpath("README.md").write_text(
+        f"# {out.name}\n\n{about} It adds and subtracts small whole numbers and writes its working "
+        "down, often twice, sometimes wrongly. Trained from nothing on made problems and made "
+        "workings: no person's data is in it. docs/demo_teacher.md says how good it is.\n\n"
+        f"Made by `python -m workers.demo_teacher train --out DIR --seed {plan.seed}` with\n\n"
+        f"{settings}\n",
+        encoding="utf-8",
+    )
