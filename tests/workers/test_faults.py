@@ -24,7 +24,7 @@ import redis
 
 from curation.exports.manifest import verify_export
 from tests.fakes.openai_server import ScriptedServer
-from tests.workers.stack import ROOT, Hit, Stack, running_stack, wait_for
+from tests.workers.stack import AT_START, ROOT, Hit, Stack, running_stack, wait_for
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
@@ -66,8 +66,8 @@ LAST = {
     "publish": "curation_export",
 }
 RECIPES = {"select": "dpo-correct-incorrect", "freeze": "sft-verified"}
-# Counts that name rows of one project.
-IDS = ("selection", "export")
+# Counts that hold row ids or depend on their length: not the same in two projects.
+OWN = ("selection", "export", "bytes")
 
 SUBJECT = "t.text_sha256 AS trace, t.sample_no, t.model, p.text_sha256 AS problem"
 OF_TRACE = (
@@ -159,15 +159,16 @@ def made_rows(seed: int = 7) -> list[dict[str, Any]]:
         a, b, c = (draw.randrange(10, 9999) for _ in range(3))
         right = a + b + c
         traces = [
-            f"<think>\nAdd {a} and {b}: {a + b}. Then {c}: {said}.\n\n"
-            f"Wait, let me check that again. {a} + {b} + {c} = {said}.\n</think>\n\n"
+            f"<think>\nAdd {a} and {b}: {a + b}. Then add {c}.\n\nSo the answer is {said}.\n\n"
+            f"Wait, let me check that again. {a} + {b} = {a + b}, and {c} more is {said}.\n\n"
+            f"Alternatively, {b} + {c} = {b + c}, and {a} more is {said}.\n</think>\n\n"
             f"The answer is \\boxed{{{said}}}."
             for said in (right, right + draw.randrange(2))
         ]
         text = f"What is the sum of {a} + {b} + {c}?"
         rows.append({"problem": text, "answer": str(right), "generations": traces})
         if number % 20 == 0:
-            rows.append(rows[-1] | {"problem": f"What is, then, the sum of: {a} + {b} + {c}?"})
+            rows.append(rows[-1] | {"problem": f"What is the sum of: ({a}) + {b} + {c} ...?"})
     return rows
 
 
@@ -229,11 +230,11 @@ class World:
 
     def start(self, name: str, step: str) -> int:
         """A new job of this step."""
-        self.prepare(name, step)
         return self.stack.new_job(self.projects[name], STEPS[step], **self.params(name, step))
 
     def run(self, name: str, step: str) -> dict[str, Any]:
-        """The row of a job of this step that ran undisturbed."""
+        """The row of a job of this step that ran undisturbed, after what it builds on."""
+        self.prepare(name, step)
         return self.end(name, step, self.start(name, step))
 
     def end(self, name: str, step: str, job: int) -> dict[str, Any]:
@@ -283,18 +284,26 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(stack, teacher, projects)
 
 
+@pytest.fixture(autouse=True)
+def whole_stack(world: World) -> None:
+    """Each test begins with every part running, whatever one before it left dead."""
+    for name in AT_START:
+        if name not in world.stack.children:
+            world.stack.start(name)
+
+
 def counts_of(job: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in job["counts"].items() if name not in IDS}
+    return {name: value for name, value in job["counts"].items() if name not in OWN}
 
 
 def strike(world: World, step: str) -> tuple[int, Hit]:
     """Start a step in the struck project and kill the worker in its middle."""
+    world.prepare("struck", step)
     if step not in LAST:
         job = world.start("struck", step)
         hit = world.stack.strike(job, MIDDLE[step])
         assert 0 < hit.done < hit.total
         return job, hit
-    world.prepare("struck", step)
     return world.stack.strike_at_write(LAST[step], lambda: world.start("struck", step))
 
 
@@ -383,8 +392,7 @@ USUAL = {"PROCESS_BEAT_SECONDS": "", "PROCESS_DEAD_SECONDS": ""}
 
 def test_dead_parts_show_in_healthz_within_15_seconds(world: World) -> None:
     stack = world.stack
-    names = ("worker", "beat", "verifier")
-    for name in names:
+    for name in AT_START:
         stack.kill(name, signal.SIGTERM)
         stack.start(name, **USUAL)
     environment = stack.environment | USUAL | {"DJANGO_SETTINGS_MODULE": "curation.settings"}
@@ -393,7 +401,7 @@ def test_dead_parts_show_in_healthz_within_15_seconds(world: World) -> None:
         assert child.stdout is not None
         reports = map(json.loads, child.stdout)
         next(r for r in reports if r["workers"] and r["beat"] == r["verifier"] == "ok")
-        for name in names:
+        for name in AT_START:
             stack.kill(name)
         killed = time.monotonic()
         dead = ("no worker is alive", "beat unavailable", "verifier unavailable")
@@ -402,8 +410,6 @@ def test_dead_parts_show_in_healthz_within_15_seconds(world: World) -> None:
         child.kill()
     assert report["status"] == "degraded"
     assert seconds <= 15
-    for name in names:
-        stack.start(name)
 
 
 def publish(stack: Stack, jobs: list[int]) -> None:
