@@ -38,19 +38,19 @@ def funnel(project: Project, counts: dict[str, int]) -> Svg:
     return charts.funnel(stages)
 
 
-def plots(project: Project, wanted_model: str) -> dict[str, Any]:
+def plots(facts: queries.Facts, wanted_model: str) -> dict[str, Any]:
     """Charts of difficulty, length and savings; ``wanted_model`` picks whose difficulty."""
-    rates = queries.pass_rates(project.pk)
+    rates, saved = facts.rates, facts.savings
     model = wanted_model if wanted_model in rates else next(iter(rates), "")
-    lengths, unit = queries.lengths(project.pk)
-    saved = queries.savings(project.pk)
     return {
         "models": list(rates),
         "model": model,
         "difficulty": charts.histogram(
             rates.get(model, []), "Problems by pass rate", x_label="pass rate", y_label="problems"
         ),
-        "lengths": charts.histogram(lengths, "Traces by length", x_label=unit, y_label="traces"),
+        "lengths": charts.histogram(
+            facts.lengths, "Traces by length", x_label=facts.unit, y_label="traces"
+        ),
         "savings": saved,
         "savings_chart": charts.histogram(
             saved.bins,
@@ -65,18 +65,19 @@ def plots(project: Project, wanted_model: str) -> dict[str, Any]:
 def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
     """Where the project stands."""
     project = access.access_project(request.user, slug)
-    counts = queries.funnel_counts(project.pk)
-    verdicts = queries.verdict_counts(project.pk)
+    facts = queries.facts(project.pk)
+    verdicts = facts.verdicts
     bar = charts.stacked([(v, verdicts.get(v, 0), v) for v in VALUES], "Verdicts")
     recent = Job.objects.filter(project=project).order_by("-pk")[:8]
     return page(
         request,
         project,
         "projects/dashboard.html",
-        counts=counts,
-        funnel=funnel(project, counts),
+        facts=facts,
+        counts=facts.funnel,
+        funnel=funnel(project, facts.funnel),
         verdicts=[(v, verdicts.get(v, 0)) for v in VALUES],
         verdict_bar=bar,
         jobs=cards(recent),
-        **plots(project, request.GET.get("model", "")),
+        **plots(facts, request.GET.get("model", "")),
     )

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.cache import cache
 from django.db import connection
+from django.utils import timezone
 
 from curation.charts import Bin
 
+# The wide table of traces is read once.
 FUNNEL = """
+WITH t AS MATERIALIZED (
+  SELECT id FROM curation_trace WHERE project_id = %(p)s AND parent_id IS NULL
+)
 SELECT
  (SELECT count(*) FROM curation_problemoccurrence o JOIN curation_source s ON s.id = o.source_id
    WHERE s.project_id = %(p)s)
  + (SELECT count(*) FROM curation_importreject r JOIN curation_source s ON s.id = r.source_id
    WHERE s.project_id = %(p)s) AS rows,
  (SELECT count(*) FROM curation_problem WHERE project_id = %(p)s) AS problems,
- (SELECT count(*) FROM curation_trace WHERE project_id = %(p)s AND parent_id IS NULL) AS traces,
- (SELECT count(*) FROM curation_trace t WHERE project_id = %(p)s AND parent_id IS NULL
-   AND EXISTS (SELECT 1 FROM curation_verdict v WHERE v.trace_id = t.id)) AS judged,
- (SELECT count(*) FROM curation_trace t WHERE project_id = %(p)s AND parent_id IS NULL
-   AND EXISTS (SELECT 1 FROM curation_verdict v WHERE v.trace_id = t.id
-               AND v.verdict = 'correct')) AS correct,
- (SELECT count(*) FROM curation_trace t WHERE project_id = %(p)s AND parent_id IS NULL
-   AND EXISTS (SELECT 1 FROM curation_segmentation g WHERE g.trace_id = t.id)) AS segmented,
- (SELECT count(DISTINCT o.trace_id) FROM curation_reviewoutcome o
-   JOIN curation_trace t ON t.id = o.trace_id WHERE t.project_id = %(p)s) AS reviewed,
+ (SELECT count(*) FROM t) AS traces,
+ (SELECT count(*) FROM t WHERE EXISTS (
+   SELECT 1 FROM curation_verdict v WHERE v.trace_id = t.id)) AS judged,
+ (SELECT count(*) FROM t WHERE EXISTS (
+   SELECT 1 FROM curation_verdict v WHERE v.trace_id = t.id AND v.verdict = 'correct')) AS correct,
+ (SELECT count(*) FROM t WHERE EXISTS (
+   SELECT 1 FROM curation_segmentation g WHERE g.trace_id = t.id)) AS segmented,
+ (SELECT count(*) FROM t WHERE EXISTS (
+   SELECT 1 FROM curation_reviewoutcome o WHERE o.trace_id = t.id)) AS reviewed,
  (SELECT coalesce(max(selected), 0) FROM curation_selection WHERE project_id = %(p)s) AS selected,
  (SELECT coalesce(max(rows), 0) FROM curation_export WHERE project_id = %(p)s) AS exported
 """
@@ -42,19 +49,16 @@ WHERE p.project_id = %s AND d.pass_rate IS NOT NULL GROUP BY 1, 2
 """
 
 LENGTHS = """
-WITH sizes AS (
-  SELECT coalesce(completion_tokens, token_count, char_count) AS size FROM curation_trace
-  WHERE project_id = %(p)s AND parent_id IS NULL
+WITH sizes AS MATERIALIZED (
+  SELECT coalesce(completion_tokens, token_count, char_count) AS size,
+    coalesce(completion_tokens, token_count) IS NOT NULL AS tokens
+  FROM curation_trace WHERE project_id = %(p)s AND parent_id IS NULL
 ), edge AS (
-  SELECT greatest(percentile_disc(0.99) WITHIN GROUP (ORDER BY size), 1) AS top FROM sizes
+  SELECT greatest(percentile_disc(0.99) WITHIN GROUP (ORDER BY size), 1) AS top,
+    bool_and(tokens) AS tokens FROM sizes
 )
-SELECT least(width_bucket(size, 0, top, 24), 24), count(*), max(top)
+SELECT least(width_bucket(size, 0, top, 24), 24), count(*), max(top), bool_and(edge.tokens)
 FROM sizes, edge WHERE top IS NOT NULL GROUP BY 1
-"""
-
-HAS_TOKENS = """
-SELECT count(*) FILTER (WHERE coalesce(completion_tokens, token_count) IS NOT NULL) = count(*)
-FROM curation_trace WHERE project_id = %s AND parent_id IS NULL
 """
 
 # The newest segmentation of each trace; one policy, because policies propose the same ranges.
@@ -81,6 +85,11 @@ ACCEPTED = """
 SELECT coalesce(sum(p.char_count), 0), coalesce(sum(t.char_count), 0), count(*)
 FROM curation_trace t JOIN curation_trace p ON p.id = t.parent_id WHERE t.project_id = %s
 """
+
+
+# A project whose sums take longer than this is not asked again at every visit.
+QUICK_SECONDS = 0.3
+KEPT_TIMES, KEPT_MOST = 60, 300  # kept for so many times the cost, in seconds at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +150,8 @@ def lengths(project_id: int) -> tuple[list[Bin], str]:
     rows = _rows(LENGTHS, {"p": project_id})
     if not rows:
         return [], "characters"
-    top, tally = float(rows[0][2]), {bucket: count for bucket, count, _ in rows}
-    tokens = bool(_rows(HAS_TOKENS, [project_id])[0][0])
-    unit = "tokens" if tokens else "tokens, or characters where tokens were not counted"
+    top, tally = float(rows[0][2]), {row[0]: row[1] for row in rows}
+    unit = "tokens" if rows[0][3] else "tokens, or characters where tokens were not counted"
     return [_bin(i, 24, top, tally.get(i, 0)) for i in range(1, 25)], unit
 
 
@@ -160,3 +168,43 @@ def savings(project_id: int) -> Savings:
         int(after),
         derived,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All sums of a project, and when they were taken."""
+
+    taken_at: dt.datetime
+    funnel: dict[str, int]
+    verdicts: dict[str, int]
+    rates: dict[str, list[Bin]]
+    lengths: list[Bin]
+    unit: str
+    savings: Savings
+
+
+def take_facts(project_id: int) -> Facts:
+    """The sums as they are now."""
+    sizes, unit = lengths(project_id)
+    return Facts(
+        timezone.now(),
+        funnel_counts(project_id),
+        verdict_counts(project_id),
+        pass_rates(project_id),
+        sizes,
+        unit,
+        savings(project_id),
+    )
+
+
+def facts(project_id: int) -> Facts:
+    """The sums, taken now; of a large project, those of at most some minutes ago."""
+    key = f"dashboard:{project_id}"
+    found: Facts | None = cache.get(key)
+    if found is None:
+        started = time.monotonic()
+        found = take_facts(project_id)
+        cost = time.monotonic() - started
+        if cost > QUICK_SECONDS:
+            cache.set(key, found, min(KEPT_MOST, KEPT_TIMES * cost))
+    return found

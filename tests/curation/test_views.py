@@ -409,3 +409,50 @@ def test_a_hostile_rejected_row_is_shown_as_text(owner: Client, world: World) ->
     html = owner.get(address).content.decode()
     assert "&lt;script&gt;" in html and "\\xff" in html
     assert HOSTILE[:8] not in html.split("<pre")[1]
+
+
+def test_the_dashboard_of_a_small_project_is_always_fresh(owner: Client, world: World) -> None:
+    assert owner.get("/p/demo/").context["counts"]["problems"] == 3
+    views_world.add_problems(world.project, world.source, 100, 2)
+    assert owner.get("/p/demo/").context["counts"]["problems"] == 5
+
+
+def test_costly_sums_are_kept_and_say_when_they_were_taken(
+    owner: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.core.cache import cache
+
+    from curation.views import dashboard_queries
+
+    monkeypatch.setattr(dashboard_queries, "QUICK_SECONDS", -1.0)
+    monkeypatch.setattr(dashboard_queries, "KEPT_TIMES", 1e6)
+    first = owner.get("/p/demo/").context["facts"]
+    views_world.add_problems(world.project, world.source, 100, 2)
+    again = owner.get("/p/demo/").context["facts"]
+    cache.delete(f"dashboard:{world.project.pk}")
+    assert again.taken_at == first.taken_at and again.funnel["problems"] == 3
+
+
+def test_the_funnel_counts_what_is_in_the_tables(owner: Client, world: World) -> None:
+    counts = owner.get("/p/demo/").context["counts"]
+    assert counts == {
+        "rows": 4,  # three occurrences and a reject
+        "problems": 3,
+        "traces": 6,  # the derived one is left out
+        "judged": 6,
+        "correct": 2,
+        "segmented": 1,
+        "reviewed": 1,
+        "selected": 1,
+        "exported": 1,
+    }
+
+
+def test_savings_are_those_of_the_proposals_and_of_the_accepted_cuts(
+    owner: Client, world: World
+) -> None:
+    saved = owner.get("/p/demo/").context["savings"]
+    text = views_world.TEXT
+    assert saved.proposed == len(text) - text.index("Wait")
+    assert (saved.before, saved.after, saved.derived) == (len(text), 100, 1)
+    assert sum(b.count for b in saved.bins) == 1
