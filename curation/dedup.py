@@ -1,15 +1,15 @@
 """Copies among problems: exact, near (MinHash) and semantic (embeddings), as clusters.
 
 Nothing is deleted: a cluster names the problem to use, and selection leaves the others out with
-the reason ``duplicate``. Near and semantic candidates pass a guard, the same multiset of numbers
-and of formulas, because "same stem, other numbers" is the usual false pair.
+the reason ``duplicate``. Candidates of every method pass a guard, the same multiset of numbers and
+of formulas and the same operators, because "same stem, other numbers" is the usual false pair.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from curation.jobs import JobContext, JobError
@@ -21,15 +21,32 @@ THRESHOLDS = {"near": 0.6, "semantic": 0.9}
 NEIGHBOURS = 10
 BLOCK = 1000
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-FORMULA = re.compile(r"\$([^$]{1,500})\$")
+# As in Pandoc, so that "$5 and then $3" are two prices and no formula.
+FORMULA = re.compile(r"\$(?!\s)([^$]{1,500})(?<!\s)\$(?!\d)")
+# An operator before a number, a bracket, a command or a single letter; a hyphen of prose is none.
+OPERATOR = re.compile(
+    r"\\(?:times|div|cdot|pm|mp|leq?|geq?|neq?)\b"
+    r"|[-+*/^=<>×÷·±≤≥≠](?=\s*(?:[\d({\\$]|[A-Za-z]\b))"
+)
+DASHES = str.maketrans("−–", "--")
 WORD = re.compile(r"\w+")
 Pair = tuple[int, int, float]
+GuardKey = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
-def guard_key(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What two copies must share: their numbers and their formulas, as sorted multisets."""
+def guard_key(text: str) -> GuardKey:
+    """What two copies must share: numbers and formulas as sorted multisets, operators in order."""
     formulas = (re.sub(r"\s+", "", f) for f in FORMULA.findall(text))
-    return tuple(sorted(NUMBER.findall(text))), tuple(sorted(formulas))
+    return tuple(sorted(NUMBER.findall(text))), tuple(sorted(formulas)), operators(text)
+
+
+def operators(text: str) -> tuple[str, ...]:
+    """The operators of ``text`` in order: word n-grams cannot tell 3 + 4 from 3 - 4."""
+    return tuple(OPERATOR.findall(text.translate(DASHES)))
+
+
+def no_check() -> None:
+    """Nobody can cancel."""
 
 
 def shingles(text: str) -> list[str]:
@@ -43,25 +60,39 @@ def jaccard(left: set[str], right: set[str]) -> float:
     return len(left & right) / union if union else 1.0
 
 
-def near_pairs(texts: dict[int, str], threshold: float) -> list[Pair]:
-    """Pairs whose 3-gram Jaccard similarity, computed truly, reaches ``threshold``."""
+def near_pairs(
+    texts: dict[int, str], threshold: float, check: Callable[[], None] = no_check
+) -> Iterator[Pair]:
+    """Pairs whose 3-gram Jaccard similarity, computed truly, reaches ``threshold``.
+
+    Only texts that share a guard key are compared, so that a template with other numbers in each
+    row costs nothing.
+    """
+    groups: dict[GuardKey, list[int]] = defaultdict(list)
+    for pk, text in texts.items():
+        groups[guard_key(text)].append(pk)
+    for group in groups.values():
+        if len(group) > 1:
+            yield from near_in_group({pk: texts[pk] for pk in group}, threshold, check)
+
+
+def near_in_group(
+    texts: dict[int, str], threshold: float, check: Callable[[], None]
+) -> Iterator[Pair]:
     from rensa import RMinHash, RMinHashLSH
 
-    index = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=32)
+    # 32 bands of 4 find 98.8 % of pairs at a similarity of 0.6; lower ones need shorter bands.
+    bands = 32 if threshold >= THRESHOLDS["near"] else 64
+    index = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=bands)
     grams = {pk: set(shingles(text)) for pk, text in texts.items()}
-    keys = {pk: guard_key(text) for pk, text in texts.items()}
-    pairs: list[Pair] = []
-    for pk in texts:
+    for pk, own in grams.items():
+        check()
         signature = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
-        signature.update(sorted(grams[pk]))
+        signature.update(sorted(own))
         for other in index.query(signature):
-            if keys[other] != keys[pk]:
-                continue
-            score = jaccard(grams[pk], grams[other])
-            if score >= threshold:
-                pairs.append((other, pk, score))
+            if (score := jaccard(own, grams[other])) >= threshold:
+                yield other, pk, score
         index.insert(pk, signature)
-    return pairs
 
 
 def semantic_pairs(ctx: JobContext, texts: dict[int, str], threshold: float) -> list[Pair]:
@@ -81,19 +112,21 @@ def semantic_pairs(ctx: JobContext, texts: dict[int, str], threshold: float) -> 
             .values_list("pk", "distance")[:NEIGHBOURS]
         )
         for other, distance in near:
-            if 1 - distance < threshold:
+            if not 1 - distance >= threshold:  # also for NaN: a text without known tokens
                 break
-            if guard_key(texts[other]) == guard_key(texts[pk]):
+            left, right = texts.get(other), texts.get(pk)  # None: came in after texts were read
+            if left is not None and right is not None and guard_key(left) == guard_key(right):
                 pairs.append((other, pk, 1 - float(distance)))
     return pairs
 
 
 def exact_pairs(texts: dict[int, str]) -> list[Pair]:
-    """Problems that differ in case, spaces and punctuation only."""
-    first: dict[str, int] = {}
+    """Problems that differ in case, spaces and punctuation only; an operator is no punctuation."""
+    first: dict[tuple[str, ...], int] = {}
     pairs = []
     for pk, text in texts.items():
-        key = " ".join(WORD.findall(text.lower()))
+        numbers = sorted(NUMBER.findall(text))
+        key = (*WORD.findall(text.lower()), "", *numbers, "", *operators(text))
         if key in first:
             pairs.append((first[key], pk, 1.0))
         else:
@@ -112,12 +145,12 @@ def clusters_of(pairs: Iterable[Pair]) -> dict[int, dict[int, float]]:
             pk = parent[pk]
         return pk
 
-    best: Counter[int] = Counter()
+    best: dict[int, float] = {}
     for left, right, score in pairs:
         low, high = sorted((root(left), root(right)))
         parent[high] = low
         for pk in (left, right):
-            best[pk] = max(best[pk], score)  # type: ignore[assignment]
+            best[pk] = max(best.get(pk, 0.0), score)
     found: dict[int, dict[int, float]] = defaultdict(dict)
     for pk in parent:
         if (kept := root(pk)) != pk:
@@ -133,18 +166,31 @@ def run_dedup(ctx: JobContext) -> None:
     method = str(ctx.params.get("method") or "near")
     if method not in {"exact", "near", "semantic"}:
         raise JobError("bad_params", f"method: {method!r} is none of exact, near, semantic")
-    threshold = float(ctx.params.get("threshold") or THRESHOLDS.get(method, 1.0))
+    threshold = threshold_of(ctx, THRESHOLDS.get(method, 1.0))
     rows = Problem.objects.filter(project=ctx.project).order_by("pk").values_list("pk", "text")
     texts = dict(rows.iterator(BLOCK))
     ctx.set_total(len(texts))
     ctx.restart_counts(checked=len(texts), clusters=0, duplicates=0)
+    pairs: Iterable[Pair]
     if method == "exact":
         pairs = exact_pairs(texts)
     elif method == "near":
-        pairs = near_pairs(texts, threshold)
+        pairs = near_pairs(texts, threshold, ctx.check)
     else:
         pairs = semantic_pairs(ctx, texts, threshold)
     store(ctx, method, {"threshold": threshold}, clusters_of(pairs))
+
+
+def threshold_of(ctx: JobContext, default: float) -> float:
+    """The parameter ``threshold``, a share over 0; JobError ``bad_params`` for anything else."""
+    given = ctx.params.get("threshold")
+    try:
+        threshold = default if given in {None, ""} else float(given)
+    except (TypeError, ValueError):
+        threshold = 0.0
+    if not 0 < threshold <= 1:
+        raise JobError("bad_params", f"threshold: {given!r} is no number over 0 and up to 1")
+    return threshold
 
 
 def store(
