@@ -20,6 +20,7 @@ N = 8
 CONTAINMENT = 0.5
 MIN_CLEANED = 20  # characters; shorter cleaned texts match too much
 FREQUENT = 50  # an n-gram in more problems than this says nothing
+MOST = 3  # items named as evidence for one problem
 BLOCK = 500
 
 
@@ -71,7 +72,8 @@ class Index:
         shared: Counter[int] = Counter()
         for gram in grams:
             shared.update(self.grams.get(gram, ()))
-        for pk, count in shared.most_common(3):
+        best = sorted(shared.items(), key=lambda item: (-item[1], item[0]))  # ties: always the same
+        for pk, count in best[:MOST]:
             score = count / len(grams)
             if score >= containment:
                 matched = sorted(g for g in grams if pk in self.grams.get(g, ()))
@@ -94,8 +96,8 @@ def run_decontaminate(ctx: JobContext) -> None:
     benchmark = Benchmark.objects.filter(project=ctx.project, name=name).first()
     if benchmark is None:
         raise JobError("no_such_benchmark", f"no benchmark {name!r} in this project")
-    containment = float(ctx.params.get("containment") or CONTAINMENT)
-    index = Index(benchmark.items.values_list("pk", "text"))
+    containment = containment_of(ctx)
+    index = Index(benchmark.items.order_by("pk").values_list("pk", "text"))
     problems = Problem.objects.filter(project=ctx.project)
     ctx.set_total(problems.count())
     ctx.restart_counts(checked=0, hits=0, contaminated=0)
@@ -107,6 +109,18 @@ def run_decontaminate(ctx: JobContext) -> None:
         with ctx.chunk():
             check_block(ctx, benchmark, index, block, frequent, containment)
         last = block[-1][0]
+
+
+def containment_of(ctx: JobContext) -> float:
+    """The parameter ``containment``, a share over 0; JobError ``bad_params`` for anything else."""
+    given = ctx.params.get("containment")
+    try:
+        share = CONTAINMENT if given in {None, ""} else float(given)
+    except (TypeError, ValueError):
+        share = 0.0
+    if not 0 < share <= 1:
+        raise JobError("bad_params", f"containment: {given!r} is no number over 0 and up to 1")
+    return share
 
 
 def check_block(
