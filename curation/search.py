@@ -58,6 +58,8 @@ def ensure_model() -> Path:
     folder = model_folder()
     if (folder / "model.safetensors").exists():
         return folder
+    if os.environ.get("WHITTLE_EMBEDDING_MODEL"):  # theirs: nothing is made there
+        raise JobError("no_embedding_model", f"WHITTLE_EMBEDDING_MODEL: no model in {folder}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.parent / "distil.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -80,11 +82,12 @@ def encode(texts: Sequence[str]) -> Sequence[Any]:
 
 
 def embed_query(text: str) -> Any | None:
-    """The vector of a query; None while there is no model (a page never waits for one)."""
+    """The vector of a query; None while no model fits (a page never waits for one)."""
     folder = model_folder()
     if not (folder / "model.safetensors").exists():
         return None
-    return load(folder).encode([text[:MAX_CHARS]])[0]
+    vector = load(folder).encode([text[:MAX_CHARS]])[0]
+    return vector if len(vector) == EMBEDDING_DIMENSIONS else None
 
 
 def missing(ctx: JobContext) -> QuerySet[Problem]:
@@ -105,6 +108,11 @@ def run_embed(ctx: JobContext, encoder: Encoder = encode) -> None:
             return
         ctx.check()
         for problem, vector in zip(block, encoder([p.text for p in block]), strict=True):
+            if len(vector) != EMBEDDING_DIMENSIONS:
+                raise JobError(
+                    "bad_embedding_model",
+                    f"{EMBEDDING_DIMENSIONS} dimensions are needed, the model has {len(vector)}",
+                )
             problem.embedding = vector
         with ctx.chunk():
             Problem.objects.bulk_update(block, ["embedding"])
