@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 
 from cronsim import CronSim, CronSimError
 from django.db import connection, transaction
@@ -10,6 +11,7 @@ from django.db import connection, transaction
 from curation.jobs import JobError, create_job
 from curation.models import Schedule, ScheduleRun
 
+log = logging.getLogger(__name__)
 # A firing missed by more than this (everything was down) is left out; docs/operations.md.
 STARTING_DEADLINE = dt.timedelta(minutes=10)
 
@@ -17,6 +19,8 @@ STARTING_DEADLINE = dt.timedelta(minutes=10)
 def check_cron(cron: str) -> None:
     """Raise JobError when ``cron`` is not a five-field cron line."""
     try:
+        if len(cron.split()) != 5:  # CronSim takes a sixth, for seconds: finer than upkeep looks
+            raise CronSimError("Wrong number of fields")
         CronSim(cron, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     except CronSimError as error:
         raise JobError("bad_cron", f"not a cron line: {cron!r} ({error})") from error
@@ -45,18 +49,27 @@ def fire_due(now: dt.datetime | None = None) -> list[int]:
     now = now or database_now()
     made = []
     for schedule in Schedule.objects.filter(enabled=True).select_related("project"):
-        fire_time = last_fire_time(schedule, now)
-        if fire_time is None:
+        try:
+            check_cron(schedule.cron)
+            fire_time = last_fire_time(schedule, now)
+        except (JobError, CronSimError) as error:  # one bad row must not stop the others
+            log.warning("schedule %s does not fire: %s", schedule.pk, error)
             continue
-        with transaction.atomic():
-            run, created = ScheduleRun.objects.get_or_create(schedule=schedule, fire_time=fire_time)
-            if not created:
-                continue
-            job = create_job(
-                project=schedule.project,
-                kind=schedule.kind,
-                params=schedule.params,
-                schedule_run=run,
-            )
-        made.append(job.pk)
+        if fire_time is not None and (job_id := fire(schedule, fire_time)):
+            made.append(job_id)
     return made
+
+
+def fire(schedule: Schedule, fire_time: dt.datetime) -> int | None:
+    """Make the job of one firing; None when another process has made it."""
+    with transaction.atomic():
+        run, created = ScheduleRun.objects.get_or_create(schedule=schedule, fire_time=fire_time)
+        if not created:
+            return None
+        job = create_job(
+            project=schedule.project,
+            kind=schedule.kind,
+            params=schedule.params,
+            schedule_run=run,
+        )
+    return job.pk
