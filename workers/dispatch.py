@@ -87,7 +87,7 @@ def maintain() -> dict[str, int]:
     stale = RawSQL(STALE, [settings.JOB_REWAKE_SECONDS], output_field=BooleanField())  # noqa: S611
     again = Job.objects.filter(pk__in=swept["wake"]).annotate(stale=stale).filter(stale=True)
     woken = wake([*again.values_list("pk", flat=True)])
-    webhooks.deliver_due()
+    webhooks.deliver_in_background()
     processes.forget_old()
     sweep_exports()
     return {"fired": len(fired), "flushed": flushed, "woken": woken, "failed": len(swept["failed"])}

@@ -1,13 +1,14 @@
 """Telling others of events: signed after Standard Webhooks, retried, never to a private address.
 
 An address is checked when it is saved and again when it is called, and the call goes to the very
-address that was checked (no second look-up), without redirects.
+address that was checked (no second look-up, no proxy), without redirects. Calls run in a thread of
+the process that does the upkeep, so that a slow receiver holds up nothing but other webhooks.
 """
 
 from __future__ import annotations
 
 import base64
-import datetime as dt
+import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -15,12 +16,14 @@ import json
 import logging
 import os
 import socket
+import threading
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import DateTimeField, Q
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -28,7 +31,12 @@ from curation.models import Job, Webhook, WebhookDelivery
 
 log = logging.getLogger(__name__)
 BACKOFF = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # seconds; 3 days in all
-TIMEOUT = 5.0
+MAX_ATTEMPTS = len(BACKOFF) + 1
+TIMEOUT = 5.0  # seconds without a byte
+DEADLINE = 15.0  # seconds for a whole call, however slowly the receiver drips
+LEASE = 60.0  # seconds until a call whose process died is made again
+LATER = "clock_timestamp() + make_interval(secs => %s)"
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def allow_private() -> bool:
@@ -39,12 +47,12 @@ def allow_private() -> bool:
 def check_address(url: str) -> tuple[str, str, int]:
     """(host, a public IP address to call, port); ValueError says why not."""
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
         raise ValueError("an http(s) address without a user name is needed")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         answers = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ValueError(f"{parts.hostname} cannot be looked up") from error
     found = [str(answer[4][0]) for answer in answers]
     if not allow_private() and not all(is_public(address) for address in found):
@@ -53,9 +61,17 @@ def check_address(url: str) -> tuple[str, str, int]:
 
 
 def is_public(address: str) -> bool:
+    """Whether an address stands in the public internet; so must an IPv4 address inside it."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_global
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+        if not 0x20 <= ip.packed[0] < 0x40:  # only 2000::/3 is handed out
+            return False
+    return ip.is_global and not ip.is_multicast
 
 
 def enqueue(payload: dict[str, Any]) -> int:
@@ -79,33 +95,50 @@ def enqueue(payload: dict[str, Any]) -> int:
 def signature(secret: str, message_id: str, timestamp: str, body: str) -> str:
     """Standard Webhooks, ``v1``: HMAC-SHA256 over ``id.timestamp.body``."""
     signed = f"{message_id}.{timestamp}.{body}".encode()
-    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
 
 
+def key_of(secret: str) -> bytes:
+    """The bytes to sign with: after ``whsec_`` stands base64; any other secret is taken as is."""
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("after whsec_ the secret is base64") from error
+
+
 def deliver_due(limit: int = 20) -> int:
-    """Call what is due; how many were tried."""
-    due = WebhookDelivery.objects.filter(delivered_at=None, webhook__enabled=True).filter(
-        Q(next_attempt_at=None, attempts=0) | Q(next_attempt_at__lte=Now())
+    """Call what is due, at most ``limit``; how many were tried."""
+    tried = 0
+    while tried < limit and (row := claim()) is not None:
+        call(row)
+        tried += 1
+    return tried
+
+
+def claim() -> WebhookDelivery | None:
+    """Take the first delivery that is due; others see it again when its lease is over."""
+    due = WebhookDelivery.objects.filter(
+        Q(next_attempt_at=None, attempts=0) | Q(next_attempt_at__lte=Now()),
+        delivered_at=None,
+        webhook__enabled=True,
+        attempts__lt=MAX_ATTEMPTS,
     )
     with transaction.atomic():
-        rows = list(
-            due.select_for_update(skip_locked=True, of=("self",))
-            .select_related("webhook")
-            .order_by("pk")[:limit]
-        )
-        for row in rows:  # fenced: another process sees them as not yet due again
+        locked = due.select_for_update(skip_locked=True, of=("self",)).select_related("webhook")
+        row = locked.order_by("pk").first()
+        if row is not None:
             row.attempts += 1
-            wait = BACKOFF[min(row.attempts, len(BACKOFF)) - 1]
-            row.next_attempt_at = (
-                timezone.now() + dt.timedelta(seconds=wait)
-                if row.attempts <= len(BACKOFF)
-                else None
+            WebhookDelivery.objects.filter(pk=row.pk).update(
+                attempts=row.attempts, next_attempt_at=later(LEASE)
             )
-            row.save(update_fields=["attempts", "next_attempt_at"])
-    for row in rows:
-        call(row)
-    return len(rows)
+    return row
+
+
+def later(seconds: float) -> RawSQL:
+    return RawSQL(LATER, [seconds], output_field=DateTimeField())  # noqa: S611
 
 
 def call(row: WebhookDelivery) -> None:
@@ -113,16 +146,43 @@ def call(row: WebhookDelivery) -> None:
     status, error = None, ""
     try:
         status = post(row)
-    except (ValueError, httpx.HTTPError, OSError) as problem:
-        error = str(problem)[:300]
-    ok = status is not None and 200 <= status < 300
+    except Exception as problem:  # whatever a stranger's address and answer provoke
+        error = f"{type(problem).__name__}: {problem}".replace("\0", "")[:300]
+    done = status is not None and 200 <= status < 300
+    again = not done and status != 410 and row.attempts < MAX_ATTEMPTS
     WebhookDelivery.objects.filter(pk=row.pk).update(
-        last_status=status, last_error=error, delivered_at=timezone.now() if ok else None
+        last_status=status,
+        last_error=error,
+        delivered_at=Now() if done else None,
+        next_attempt_at=later(BACKOFF[row.attempts - 1]) if again else None,
     )
     if status == 410:
         Webhook.objects.filter(pk=row.webhook_id).update(
             enabled=False, disabled_reason="the receiver answered 410 Gone"
         )
+
+
+def deliver_in_background() -> threading.Thread:
+    """Deliver in a thread of this process, one at a time; returns it."""
+    global _thread  # noqa: PLW0603
+    with _starting:
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_deliver, name="webhooks", daemon=True)
+            _thread.start()
+    return _thread
+
+
+_thread: threading.Thread | None = None
+_starting = threading.Lock()
+
+
+def _deliver() -> None:
+    try:
+        deliver_due()
+    except Exception:
+        log.warning("webhooks not delivered; they are tried again", exc_info=True)
+    finally:
+        connection.close()
 
 
 def post(row: WebhookDelivery) -> int:
@@ -139,9 +199,22 @@ def post(row: WebhookDelivery) -> int:
     }
     literal = f"[{address}]" if ":" in address else address
     url = parts._replace(netloc=f"{literal}:{port}").geturl()
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client:
-        extensions = {"sni_hostname": host}
-        with client.stream(
-            "POST", url, content=body, headers=headers, extensions=extensions
-        ) as answer:
-            return answer.status_code
+    return send(url, body, headers, host)
+
+
+def send(url: str, body: str, headers: dict[str, str], host: str) -> int:
+    """The status of the answer; its body is not read. ``host`` is whose certificate is asked for.
+
+    Redirects are not followed and the environment's proxies and passwords are not used.
+    """
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
+        watch = threading.Timer(DEADLINE, client.close)
+        watch.daemon = True
+        watch.start()
+        try:
+            with client.stream(
+                "POST", url, content=body, headers=headers, extensions={"sni_hostname": host}
+            ) as answer:
+                return answer.status_code
+        finally:
+            watch.cancel()
