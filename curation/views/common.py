@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, Generic, TypeVar, cast
 
+from django.contrib.auth.decorators import login_required
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
@@ -17,6 +19,23 @@ from curation.models.project import Role
 M = TypeVar("M", bound=Model)
 PAGE = 50
 MAX_ID = 2**63 - 1
+
+
+def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """``login_required`` for views that fragments poll.
+
+    A fragment that asks after the session has ended makes the browser load its page again, which
+    leads to the login, and does not get the login page in its own place.
+    """
+    guarded = login_required(view)
+
+    @wraps(view)
+    def ask(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.htmx and not request.user.is_authenticated:  # type: ignore[attr-defined]
+            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+        return guarded(request, *args, **kwargs)
+
+    return ask
 
 
 def frame(request: HttpRequest, project: Project) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
+from curation.views.common import signed_in
 from workers.health import health
 
 # Many open pages ask at once; a second is short beside the time a process takes to be missed.
@@ -40,7 +40,7 @@ def chip(report: dict[str, Any]) -> Chip:
     return Chip("ok", "all running", detail)
 
 
-@login_required
+@signed_in
 @never_cache
 def health_chip(request: HttpRequest) -> HttpResponse:
     """The chip alone; it asks for itself again."""

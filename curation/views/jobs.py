@@ -18,7 +18,7 @@ from curation import access
 from curation import jobs as domain
 from curation.models import Export, Job, JobLog, Project
 from curation.models.project import Role
-from curation.views.common import Filter, filtered, is_filtered, keyset, options, page
+from curation.views.common import Filter, filtered, is_filtered, keyset, options, page, signed_in
 from curation.views.forms import WorkForm
 from workers.dispatch import wake_after_commit
 from workers.handlers import HANDLERS
@@ -119,7 +119,7 @@ def jobs(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
-@login_required
+@signed_in
 def job(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One job: progress, counts, parameters, log."""
     project = access.access_project(request.user, slug)
@@ -129,10 +129,10 @@ def job(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
         template += "#live"
     made = Export.objects.filter(project=project, digest=found.counts.get("export", "")).first()
-    return page(request, project, template, job=card(found), lines=lines[::-1], export=made)
+    return page(request, project, template, job=card(found), lines=lines, export=made)
 
 
-@login_required
+@signed_in
 @never_cache
 def job_progress(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """The progress bar of one job; a finished one stops asking."""

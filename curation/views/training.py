@@ -14,7 +14,7 @@ from curation.charts import Estimate, Series, Svg
 from curation.difficulty.stats import wilson
 from curation.models import Export, TrainingMetric, TrainingResult, TrainingRun
 from curation.models.project import Role
-from curation.views.common import Filter, filtered, is_filtered, keyset, page
+from curation.views.common import Filter, filtered, is_filtered, keyset, page, signed_in
 from curation.views.forms import TrainForm
 
 OPEN = (TrainingRun.State.QUEUED, TrainingRun.State.RUNNING)
@@ -77,7 +77,7 @@ def estimates(run: TrainingRun) -> list[Estimate]:
     return rows
 
 
-@login_required
+@signed_in
 def training_run(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One run: state, curves, and start, student and teacher on held-back problems."""
     project = access.access_project(request.user, slug)

@@ -300,6 +300,15 @@ def test_the_progress_of_a_finished_job_no_longer_asks(owner: Client, world: Wor
     assert "hx-trigger" not in owner.get(address).content.decode()
 
 
+def test_a_fragment_that_asks_after_the_session_ended_loads_the_page_again(
+    client: Client, world: World
+) -> None:
+    base = f"/p/demo/jobs/{world.job.pk}/"
+    for address in ("/health/chip/", base, f"{base}progress/", f"/p/demo/training/{world.run.pk}/"):
+        answer = client.get(address, headers={"HX-Request": "true"})
+        assert (answer.status_code, answer["HX-Refresh"], answer.content) == (204, "true", b"")
+
+
 def test_generating_asks_for_a_job_with_the_sampling_of_the_form(
     owner: Client, world: World
 ) -> None:
