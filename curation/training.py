@@ -27,7 +27,9 @@ from curation.models import (
 
 LEASE_SECONDS = 60
 MAX_METRICS = 5000
+MAX_STEP = 2**31 - 1  # of the column
 MAX_RESULTS = 20_000
+VERDICTS = ("correct", "incorrect", "unverifiable", "error")
 ROLES = ("start", "student", "teacher")
 State = TrainingRun.State
 
@@ -83,13 +85,18 @@ def renew(run: TrainingRun) -> None:
 
 
 def record_metrics(run: TrainingRun, metrics: list[dict[str, Any]]) -> int:
-    """Store metrics by (step, name); a repeat overwrites. Returns how many were stored."""
+    """Store metrics by (step, name); a repeat overwrites. Returns how many were stored.
+
+    Numbers that are not finite are left out; ValueError for a step that no run can reach.
+    """
     rows = {}
     for item in metrics[:MAX_METRICS]:
         value = item.get("value")
         if value is None or not math.isfinite(float(value)):
             continue
         key = (int(item["step"]), str(item["name"])[:64])
+        if not 0 <= key[0] <= MAX_STEP:
+            raise ValueError(f"step {key[0]}")
         rows[key] = TrainingMetric(run=run, step=key[0], name=key[1], value=float(value))
     with transaction.atomic():
         TrainingMetric.objects.bulk_create(
@@ -108,7 +115,7 @@ def set_steps(run: TrainingRun, rows: dict[tuple[int, str], TrainingMetric]) -> 
     totals = [row.value for (_, name), row in rows.items() if name == "steps_total"]
     changes: dict[str, Any] = {"step": last}
     if totals:
-        changes["total_steps"] = int(totals[-1])
+        changes["total_steps"] = int(min(max(totals[-1], 0), MAX_STEP))
     TrainingRun.objects.filter(pk=run.pk).update(**changes)
 
 
@@ -116,9 +123,7 @@ def record_evaluation(run: TrainingRun, data: dict[str, Any]) -> TrainingResult:
     """Store how start, student or teacher did on held-back problems; a repeat overwrites."""
     if data.get("role") not in ROLES:
         raise JobError("bad_role", f"role: one of {', '.join(ROLES)}")
-    counts = {
-        name: int(data.get(name) or 0) for name in ("correct", "incorrect", "unverifiable", "error")
-    }
+    counts = {name: count_of(data, name) for name in VERDICTS}
     kept = ("model", "verifier", "sampling", "problems", "pass_rate", "interval")
     detail: dict[str, Any] = {name: data.get(name) for name in (*kept, "problems_sha256")}
     detail["results"] = list(data.get("results") or [])[:MAX_RESULTS]
@@ -127,6 +132,14 @@ def record_evaluation(run: TrainingRun, data: dict[str, Any]) -> TrainingResult:
     )
     renew(run)
     return result
+
+
+def count_of(data: dict[str, Any], name: str) -> int:
+    """A count of a message, 0 when it is missing; JobError ``bad_counts`` when it is none."""
+    given = data.get(name) or 0
+    if not isinstance(given, int) or not 0 <= given <= MAX_STEP:
+        raise JobError("bad_counts", f"{name}: {str(given)[:50]!r} is no count")
+    return given
 
 
 def finish(run: TrainingRun, data: dict[str, Any]) -> None:
