@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +10,13 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> None:
-    """Start the embedded PostgreSQL before pytest-django makes its test database."""
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Start the embedded PostgreSQL before pytest-django makes its test databases."""
     if os.environ.get("DATABASE_URL"):
         return
     from workers.services.postgres import EmbeddedPostgres
 
-    server = EmbeddedPostgres(durable=False)
-    server.start()
-    atexit.register(server.stop)
+    EmbeddedPostgres(durable=False).start()  # tests.home ends it
 
 
 @pytest.fixture

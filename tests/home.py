@@ -23,8 +23,20 @@ SHORT = {
 }
 for _name, _value in SHORT.items():
     os.environ.setdefault(_name, _value)
+
+
+def clear(home: str) -> None:
+    """End the servers of the run and remove its home."""
+    from workers.services.ensure import stop_services
+
+    try:
+        stop_services()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+# Only the process that made the home ends it: with pytest-xdist its workers find it made.
 if "WHITTLE_TEST_HOME" not in os.environ:
-    _home = tempfile.mkdtemp(prefix="whittle-test-")
-    os.environ["WHITTLE_TEST_HOME"] = _home
-    atexit.register(shutil.rmtree, _home, ignore_errors=True)
+    os.environ["WHITTLE_TEST_HOME"] = tempfile.mkdtemp(prefix="whittle-test-")
+    atexit.register(clear, os.environ["WHITTLE_TEST_HOME"])
 os.environ["WHITTLE_HOME"] = os.environ["WHITTLE_TEST_HOME"]

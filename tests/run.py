@@ -32,7 +32,7 @@ class Suite:
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("unit", "not services and not e2e", 300),
+        Suite("unit", "not services and not e2e", 300, arguments=("-n", "2")),
         Suite("services", "services and not e2e", 600),
         Suite("e2e", "e2e", 600, arguments=("--timeout=300",)),
         Suite(
