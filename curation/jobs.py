@@ -368,6 +368,9 @@ def sweep() -> dict[str, list[int]]:
             error="its worker died on every attempt",
             finished_at=Now(),
         )
+        Outbox.objects.bulk_create(
+            Outbox(topic="event", payload={"job": pk, "event": "job.failed"}) for pk in failed
+        )
         Job.objects.filter(pk__in=set(ids) - set(failed)).update(
             state=Job.State.QUEUED,
             lease_epoch=F("lease_epoch") + 1,
@@ -377,4 +380,5 @@ def sweep() -> dict[str, list[int]]:
     ready = Job.objects.filter(state=Job.State.QUEUED).filter(
         Q(not_before=None) | Q(not_before__lte=Now())
     )
-    return {"wake": list(ready.values_list("pk", flat=True)[:500]), "failed": failed}
+    wake = ready.order_by("woken_at", "pk").values_list("pk", flat=True)
+    return {"wake": list(wake[:500]), "failed": failed}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from curation.jobs import JobContext, JobError
-from curation.models import CutProposal, Segment, Segmentation, Trace
+from curation.models import CutProposal, Segmentation, Trace
 from curation.segmentation import (
     POLICIES,
     SEGMENTER_VERSION,
@@ -44,10 +45,7 @@ def run_segment(ctx: JobContext) -> None:
     for batch in _batches(todo):
         results = [(trace, _analyse(ctx, trace)) for trace in batch]
         with ctx.chunk():
-            segments = proposals = 0
-            for trace, analysis in results:
-                stored = store_analysis(trace, analysis, policies)
-                segments, proposals = segments + stored[0], proposals + stored[1]
+            segments, proposals = store_analyses(results, policies)
             ctx.advance(len(batch), traces=len(batch), segments=segments, proposals=proposals)
 
 
@@ -55,34 +53,65 @@ def store_segmentation(
     trace: Trace, reference: str | None, policies: Sequence[str] = DEFAULT_POLICIES
 ) -> Segmentation:
     """Segment one trace against a reference answer and store it; the row that exists if it does."""
-    analysis = analyse(trace.text, reference)
     with transaction.atomic():
-        store_analysis(trace, analysis, policies)
+        store_analyses([(trace, analyse(trace.text, reference))], policies)
     return Segmentation.objects.get(trace=trace, segmenter=SEGMENTER)
 
 
-def store_analysis(trace: Trace, analysis: Analysis, policies: Sequence[str]) -> tuple[int, int]:
-    """Write what the rules found; the numbers of segments and proposals written (0 on a re-run).
+def store_analyses(
+    results: Sequence[tuple[Trace, Analysis]], policies: Sequence[str]
+) -> tuple[int, int]:
+    """Write what the rules found; the numbers of segments and proposals written.
 
-    Call it in a transaction: a segmentation is either whole or not there.
+    A trace that has a segmentation already is left out. Call it in a transaction: a segmentation
+    is either whole or not there. The traces' rows are locked, so two jobs do not meet.
     """
+    ids = [trace.pk for trace, _ in results]
+    list(Trace.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
+    known = Segmentation.objects.filter(trace__in=ids, segmenter=SEGMENTER)
+    done = set(known.values_list("trace", flat=True))
+    fresh = [(trace, analysis) for trace, analysis in results if trace.pk not in done]
+    rows = Segmentation.objects.bulk_create(_segmentation(t, a) for t, a in fresh)
+    segments = copy_segments(
+        (row.pk, trace.text, analysis) for row, (trace, analysis) in zip(rows, fresh, strict=True)
+    )
+    proposals = [
+        proposal
+        for row, (trace, analysis) in zip(rows, fresh, strict=True)
+        for proposal in _proposal_rows(row, trace, analysis, policies)
+    ]
+    CutProposal.objects.bulk_create(proposals, batch_size=1000)
+    return segments, len(proposals)
+
+
+def _segmentation(trace: Trace, analysis: Analysis) -> Segmentation:
     first = analysis.first_correct
-    segmentation, created = Segmentation.objects.get_or_create(
+    return Segmentation(
         trace=trace,
         segmenter=SEGMENTER,
-        defaults={
-            "leaves": len(analysis.segments),
-            "first_correct": first.start if first else None,
-            "summary": summary(analysis),
-        },
+        leaves=len(analysis.segments),
+        first_correct=first.start if first else None,
+        summary=summary(analysis),
     )
-    if not created:
-        return 0, 0
-    segments = list(_segment_rows(segmentation, trace.text, analysis))
-    proposals = list(_proposal_rows(segmentation, trace, analysis, policies))
-    Segment.objects.bulk_create(segments, batch_size=1000)
-    CutProposal.objects.bulk_create(proposals, batch_size=1000)
-    return len(segments), len(proposals)
+
+
+COPY = (
+    "COPY curation_segment"
+    ' (segmentation_id, index, start, "end", kind, path, quote_sha256) FROM STDIN'
+)
+
+
+def copy_segments(found: Iterable[tuple[int, str, Analysis]]) -> int:
+    """Write leaves by COPY, several times as fast as INSERT; how many."""
+    count = 0
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        for pk, text, analysis in found:
+            for index, leaf in enumerate(analysis.segments):
+                quote = quote_hash(text, leaf.start, leaf.end)
+                path = json.dumps(list(leaf.path))
+                copy.write_row((pk, index, leaf.start, leaf.end, leaf.kind, path, quote))
+                count += 1
+    return count
 
 
 def summary(analysis: Analysis) -> dict[str, Any]:
@@ -146,19 +175,6 @@ def _batches(todo: QuerySet[Trace]) -> Iterator[list[Trace]]:
 def _analyse(ctx: JobContext, trace: Trace) -> Analysis:
     ctx.check()
     return analyse(trace.text, trace.problem.reference_answer)
-
-
-def _segment_rows(segmentation: Segmentation, text: str, analysis: Analysis) -> Iterator[Segment]:
-    for index, leaf in enumerate(analysis.segments):
-        yield Segment(
-            segmentation=segmentation,
-            index=index,
-            start=leaf.start,
-            end=leaf.end,
-            kind=leaf.kind,
-            path=list(leaf.path),
-            quote_sha256=quote_hash(text, leaf.start, leaf.end),
-        )
 
 
 def _proposal_rows(

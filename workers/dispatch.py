@@ -79,6 +79,12 @@ def flush_quietly() -> None:
 STALE = "coalesce(woken_at, created_at) < clock_timestamp() - make_interval(secs => %s)"
 
 
+def forget_sent() -> None:
+    """Drop messages that were sent more than a day ago."""
+    day_ago = RawSQL("clock_timestamp() - interval '1 day'", [])  # noqa: S611
+    Outbox.objects.filter(sent_at__lt=day_ago).delete()
+
+
 def maintain() -> dict[str, int]:
     """One round of upkeep: expired leases, lost messages, due schedules, old signs of life."""
     swept = jobs.sweep()
@@ -89,5 +95,6 @@ def maintain() -> dict[str, int]:
     woken = wake([*again.values_list("pk", flat=True)])
     webhooks.deliver_in_background()
     processes.forget_old()
+    forget_sent()
     sweep_exports()
     return {"fired": len(fired), "flushed": flushed, "woken": woken, "failed": len(swept["failed"])}

@@ -24,6 +24,7 @@ from curation.api.training import body_of
 from curation.models import Export, IdempotencyKey, Job, Recipe, Schedule, Selection, Webhook
 from curation.models.project import Role
 from workers import dispatch
+from workers.webhooks import check_address
 
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
@@ -121,13 +122,21 @@ class Webhooks(Editable):
     write_role = Role.OWNER
 
     def perform_create(self, serializer: serializers.BaseSerializer[Webhook]) -> None:
-        from workers.webhooks import check_address
-
-        try:
-            check_address(serializer.validated_data["url"])
-        except ValueError as error:
-            raise serializers.ValidationError({"url": str(error)}) from error
+        check_url(serializer.validated_data)
         super().perform_create(serializer)
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Webhook]) -> None:
+        check_url(serializer.validated_data)
+        super().perform_update(serializer)
+
+
+def check_url(data: dict[str, Any]) -> None:
+    """Refuse an address that deliveries would refuse."""
+    try:
+        if "url" in data:
+            check_address(data["url"])
+    except ValueError as error:
+        raise serializers.ValidationError({"url": str(error)}) from error
 
 
 @documented("recipes")

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from curation import tokens
-from curation.models import Job, Membership, Project
+from curation.models import Job, Membership, Project, Webhook
 from tests.curation import views_world
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +144,13 @@ def test_a_bad_cron_line_is_refused(api: Client) -> None:
 def test_a_webhook_to_a_private_address_is_refused(api: Client, url: str) -> None:
     body = {"project": "demo", "url": url, "secret": "s", "events": []}
     assert post(api, "webhooks/", body).status_code == 400
+    hook = Webhook.objects.create(
+        project=Project.objects.get(slug="demo"), url="https://example.com/", secret="s"
+    )
+    change = api.patch(
+        f"/api/v1/webhooks/{hook.pk}/", {"url": url}, content_type="application/json"
+    )
+    assert change.status_code == 400
 
 
 def test_the_segment_tool_partitions_the_text(api: Client) -> None:
