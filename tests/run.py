@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# These mostly wait for the processes they start; a file's tests share what its fixtures started.
+TOGETHER = ("-n", "2", "--dist", "loadfile")
 NO_TESTS = 5  # pytest's exit status when it found none
 
 
@@ -32,12 +34,12 @@ class Suite:
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("unit", "not services and not e2e", 300, arguments=("-n", "2")),
-        Suite("services", "services and not e2e", 600),
+        Suite("unit", "not slow and not services and not e2e", 180, arguments=("-n", "2")),
+        Suite("services", "(slow or services) and not e2e", 480, arguments=TOGETHER),
         Suite("e2e", "e2e", 600, arguments=("--timeout=300",)),
         Suite(
             "soak",
-            "slow or services",
+            "(slow or services) and not e2e",
             7200,
             environment={"WHITTLE_SOAK": "1"},
             arguments=("--timeout=3600",),

@@ -236,11 +236,11 @@ class Stack:
         return job, Hit(row["done"], row["total"] or 0, writing=True)
 
     def _hit_writing(self, job: int, table: str) -> Hit | None:
-        if not (self.rows(WRITING, table, True) and self._middle(job)):
+        if not (self.rows(WRITING, table, True) and self.middle(job)):
             return None
         self.send("worker", signal.SIGSTOP)
         time.sleep(0.02)  # what was sent just before may still be carried out
-        middle = self._middle(job)
+        middle = self.middle(job)
         if middle is None or not self.rows(WRITING, table, True):
             self.send("worker", signal.SIGCONT)
             return None
@@ -250,14 +250,14 @@ class Stack:
     def _hit_edge(self, job: int) -> Hit | None:
         with self.link.transaction():
             self.rows("SELECT 1 FROM curation_job WHERE id = %s FOR UPDATE", job)
-            middle = self._middle(job)
+            middle = self.middle(job)
             if middle is None:
                 return None
             self.kill("worker")
-            assert self._middle(job) == middle
+            assert self.middle(job) == middle
         return Hit(*middle, writing=False)
 
-    def _middle(self, job: int) -> tuple[int, int] | None:
+    def middle(self, job: int) -> tuple[int, int] | None:
         """Done and total while the job is in the middle of its work, else None."""
         row = self.job(job)
         inside = row["state"] == "running" and row["total"] and 0 < row["done"] < row["total"]

@@ -16,6 +16,7 @@ from workers.demo_teacher.problems import make_problems
 from workers.demo_teacher.working import is_right
 from workers.trainer.sampling import Sampling, load, sample
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TEXTS = [
     "What is 37 + 48 - 19?",
     "<think>\nI need 37 + 48.\n\n37 + 48: ones 7 + 8 = 15\n</think>\n\n\\boxed{85}",
@@ -81,11 +82,9 @@ def test_the_teacher_is_mostly_right_without_sampling() -> None:
     assert right(MODEL, 40, temperature=0.0) >= 0.6
 
 
-@pytest.mark.slow
 def test_the_teacher_errs_at_the_demo_temperature_but_not_too_often() -> None:
     assert 0.6 <= right(MODEL, 200) <= 0.9
 
 
-@pytest.mark.slow
 def test_the_student_starts_weak_but_not_ignorant() -> None:
     assert 0.2 <= right(STUDENT_START, 200) <= 0.6

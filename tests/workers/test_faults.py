@@ -276,7 +276,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ScriptedServer(latency=0.05) as teacher,
     ):
         made_file(stack.home / "made.jsonl")
-        projects = {n: stack.new_project(n) for n in ("calm", "struck", "thrice", "flushed")}
+        projects = {n: stack.new_project(n) for n in ("calm", "struck", "thrice", "woken", "flushed")}
         items = [row["problem"] for row in made_rows()[::40]]
         for project in projects.values():
             stack.new_teacher(project, "fake", teacher.url, concurrency=2, samples_per_request=2)
@@ -360,6 +360,42 @@ def test_messages_that_come_three_times_change_nothing(world: World) -> None:
     )
 
 
+def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(world: World) -> None:
+    world.calm("verify")
+    world.run("woken", "import")
+    stack = world.stack
+    job = world.start("woken", "verify")
+    freeze(stack, job)
+    stack.start("second")
+    try:
+        row = world.end("woken", "verify", job)
+        wrote = world.written("woken", "verify")
+        stack.send("worker", signal.SIGCONT)
+        wait_for("the sleeper to notice", lambda: "lease lost" in stack.tail("worker"))
+    finally:
+        stack.kill("second", signal.SIGTERM)
+    assert row["attempts"] == 2
+    assert stack.job(job) == row
+    assert world.written("woken", "verify") == wrote
+    world.is_like_calm("woken", "verify")
+
+
+def freeze(stack: Stack, job: int) -> None:
+    """Stop the worker's group in the middle of its job, but not inside a transaction."""
+
+    def frozen() -> bool:
+        if stack.middle(job) is None:
+            return False
+        stack.send("worker", signal.SIGSTOP)
+        time.sleep(0.05)  # what was sent just before may still be carried out
+        if stack.middle(job) and not stack.rows(INSIDE):
+            return True
+        stack.send("worker", signal.SIGCONT)
+        return False
+
+    wait_for("the middle of a job", frozen, step=0.01)
+
+
 def test_an_emptied_redis_loses_no_queued_job(world: World) -> None:
     stack, steps = world.stack, ("embed", "verify")
     for step in steps:
@@ -377,6 +413,11 @@ def test_an_emptied_redis_loses_no_queued_job(world: World) -> None:
         world.is_like_calm("flushed", step)
 
 
+INSIDE = """
+SELECT 1 FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND state LIKE 'idle in transaction%%'
+"""
 HEALTH = """
 import json, os, time, django
 django.setup()

@@ -31,6 +31,7 @@ from workers.trainer.train import Cancelled, NotFinite, newest_checkpoint, train
 QUICK: dict[str, Any] = {
     "max_steps": 5, "save_steps": 2, "logging_steps": 1, "batch_size": 4, "warmup_steps": 0,
 }  # fmt: skip
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PROBLEMS = [{"id": "1", "text": "What is 2 + 3?", "reference_answer": "5"}]
 
 

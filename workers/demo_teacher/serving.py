@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -131,6 +132,9 @@ def serve(model: Path, port: int, *, host: str, name: str, port_file: Path | Non
         config = uvicorn.Config(
             Gate(app, name), log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS
         )
+        # uvicorn raises the signal that ended it again: by default that would kill this process.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listener])
         os.chdir("/")
         state.shutdown()
