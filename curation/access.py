@@ -14,6 +14,8 @@ from django.http import Http404
 
 from curation.models import (
     Benchmark,
+    BenchmarkHit,
+    DuplicateCluster,
     Export,
     Job,
     Membership,
@@ -39,6 +41,8 @@ PROJECT_PATH: dict[type[Model], str] = {
     Problem: "project",
     Trace: "project",
     Benchmark: "project",
+    BenchmarkHit: "problem__project",
+    DuplicateCluster: "project",
     ModelEndpoint: "project",
     Recipe: "project",
     Selection: "project",

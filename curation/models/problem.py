@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from pgvector.django import VectorField
 
@@ -101,6 +102,28 @@ class DuplicateMember(models.Model):
         return f"{self.cluster_id}: {self.problem_id}"
 
 
+class DuplicateChoice(models.Model):
+    """What a person said of a problem among its copies; append-only, the newest holds.
+
+    Clusters are made anew by each run, so what people decided is kept by problem.
+    """
+
+    class Decision(models.TextChoices):
+        KEEP = "keep", "the one to use"
+        DISTINCT = "distinct", "no copy"
+
+    problem = models.ForeignKey(Problem, models.CASCADE, related_name="duplicate_choices")
+    decision = models.CharField(max_length=10, choices=Decision.choices)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["problem", "-id"], name="newest_duplicate_choice")]
+
+    def __str__(self) -> str:
+        return f"{self.problem_id}: {self.decision}"
+
+
 class Benchmark(models.Model):
     """A named evaluation set that problems are checked against."""
 
@@ -149,3 +172,26 @@ class BenchmarkHit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.problem_id} ~ {self.item_id}"
+
+
+class OverlapDecision(models.Model):
+    """What a person said of a problem beside a benchmark item; append-only, the newest holds.
+
+    Hits are made anew by each run; a decision is of the two texts and stays.
+    """
+
+    class Decision(models.TextChoices):
+        CONTAMINATED = "contaminated", "the same question"
+        CLEAR = "clear", "another question"
+
+    problem = models.ForeignKey(Problem, models.CASCADE, related_name="overlap_decisions")
+    item = models.ForeignKey(BenchmarkItem, models.CASCADE, related_name="decisions")
+    decision = models.CharField(max_length=12, choices=Decision.choices)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["problem", "item", "-id"], name="newest_overlap_decision")]
+
+    def __str__(self) -> str:
+        return f"{self.problem_id} ~ {self.item_id}: {self.decision}"
