@@ -1,7 +1,8 @@
 """Copies among problems: exact, near (MinHash) and semantic (embeddings), as clusters.
 
 Nothing is deleted: a cluster names the problem to use, and selection leaves the others out with
-the reason ``duplicate``. Candidates of every method pass a guard, the same multiset of numbers and
+the reason ``duplicate``. People may name another problem of a cluster, or say that a problem is no
+copy; what they decided holds for later runs. Candidates of every method pass a guard, the same multiset of numbers and
 of formulas and the same operators, because "same stem, other numbers" is the usual false pair.
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from django.db import transaction
+
 from curation.jobs import JobContext, JobError
-from curation.models import DuplicateCluster, DuplicateMember, Problem
+from curation.models import DuplicateChoice, DuplicateCluster, DuplicateMember, Problem, Project
 
 PERMUTATIONS = 128
 SEED = 1
@@ -134,8 +137,14 @@ def exact_pairs(texts: dict[int, str]) -> list[Pair]:
     return pairs
 
 
-def clusters_of(pairs: Iterable[Pair]) -> dict[int, dict[int, float]]:
-    """Connected problems: smallest id -> {other id: best score of a pair that links it}."""
+def clusters_of(
+    pairs: Iterable[Pair], chosen: Mapping[int, int] | None = None
+) -> dict[int, dict[int, float]]:
+    """Connected problems: the one to use -> {other id: best score of a pair that links it}.
+
+    The one to use is that with the highest rank in ``chosen`` (problem -> rank over 0), else the
+    smallest id.
+    """
     parent: dict[int, int] = {}
 
     def root(pk: int) -> int:
@@ -151,11 +160,15 @@ def clusters_of(pairs: Iterable[Pair]) -> dict[int, dict[int, float]]:
         parent[high] = low
         for pk in (left, right):
             best[pk] = max(best.get(pk, 0.0), score)
-    found: dict[int, dict[int, float]] = defaultdict(dict)
+    together: dict[int, list[int]] = defaultdict(list)
     for pk in parent:
-        if (kept := root(pk)) != pk:
-            found[kept][pk] = best[pk]
-    return dict(found)
+        together[root(pk)].append(pk)
+    ranks = chosen or {}
+    found = {}
+    for problems in together.values():
+        kept = max(problems, key=lambda pk: (ranks.get(pk, 0), -pk))
+        found[kept] = {pk: best[pk] for pk in problems if pk != kept}
+    return found
 
 
 def run_dedup(ctx: JobContext) -> None:
@@ -178,7 +191,9 @@ def run_dedup(ctx: JobContext) -> None:
         pairs = near_pairs(texts, threshold, ctx.check)
     else:
         pairs = semantic_pairs(ctx, texts, threshold)
-    store(ctx, method, {"threshold": threshold}, clusters_of(pairs))
+    kept, distinct = choices(ctx.project)
+    copies = (pair for pair in pairs if distinct.isdisjoint(pair[:2]))
+    store(ctx, method, {"threshold": threshold}, clusters_of(copies, kept))
 
 
 def threshold_of(ctx: JobContext, default: float) -> float:
@@ -211,3 +226,55 @@ def store(
         )
         duplicates = sum(len(members) for members in clusters.values())
         ctx.advance(ctx.job.total or 0, clusters=len(clusters), duplicates=duplicates)
+
+
+def choices(project: Project) -> tuple[dict[int, int], set[int]]:
+    """What people said last: (problem to use -> rank, newer is higher; problems that are none)."""
+    rows = (
+        DuplicateChoice.objects.filter(problem__project=project)
+        .order_by("problem_id", "-id")
+        .distinct("problem_id")
+        .values_list("problem_id", "id", "decision")
+    )
+    newest = list(rows)
+    kept = {pk: rank for pk, rank, said in newest if said == DuplicateChoice.Decision.KEEP}
+    return kept, {pk for pk, _, said in newest if said == DuplicateChoice.Decision.DISTINCT}
+
+
+def decide(problem: Problem, decision: str, user: Any) -> int:
+    """Note a person's decision and carry it out; how many clusters changed.
+
+    ``keep``: the problem is the one to use in each cluster that it stands in. ``distinct``: it
+    leaves them; of two that are left with one, none stays.
+    """
+    with transaction.atomic():
+        DuplicateChoice.objects.create(problem=problem, decision=decision, user=user)
+        own = DuplicateMember.objects.filter(problem=problem).values("cluster")
+        clusters = DuplicateCluster.objects.select_for_update().filter(project=problem.project_id)
+        found = list(clusters.filter(pk__in=own) | clusters.filter(kept=problem))
+        change = use if decision == DuplicateChoice.Decision.KEEP else leave
+        for cluster in found:
+            change(cluster, problem)
+    return len(found)
+
+
+def use(cluster: DuplicateCluster, problem: Problem) -> None:
+    """Make ``problem`` the one to use; the one before becomes a copy with its score."""
+    if cluster.kept_id == problem.pk:
+        return
+    DuplicateMember.objects.filter(cluster=cluster, problem=problem).update(problem=cluster.kept_id)
+    cluster.kept = problem
+    cluster.save(update_fields=["kept"])
+
+
+def leave(cluster: DuplicateCluster, problem: Problem) -> None:
+    """Take ``problem`` out of the cluster; one problem alone is no cluster."""
+    heir = cluster.members.exclude(problem=problem).order_by("problem_id").first()
+    if heir is None:
+        cluster.delete()
+        return
+    if cluster.kept_id == problem.pk:
+        use(cluster, heir.problem)
+    cluster.members.filter(problem=problem).delete()
+    if not cluster.members.exists():
+        cluster.delete()

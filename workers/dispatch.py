@@ -81,7 +81,7 @@ STALE = "coalesce(woken_at, created_at) < clock_timestamp() - make_interval(secs
 
 def forget_sent() -> None:
     """Drop messages that were sent more than a day ago."""
-    day_ago = RawSQL("clock_timestamp() - interval '1 day'", [])  # noqa: S611
+    day_ago = RawSQL("clock_timestamp() - interval '1 day'", [])
     Outbox.objects.filter(sent_at__lt=day_ago).delete()
 
 

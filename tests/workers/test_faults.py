@@ -276,7 +276,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ScriptedServer(latency=0.05) as teacher,
     ):
         made_file(stack.home / "made.jsonl")
-        projects = {n: stack.new_project(n) for n in ("calm", "struck", "thrice", "woken", "flushed")}
+        projects = {
+            n: stack.new_project(n) for n in ("calm", "struck", "thrice", "woken", "flushed")
+        }
         items = [row["problem"] for row in made_rows()[::40]]
         for project in projects.values():
             stack.new_teacher(project, "fake", teacher.url, concurrency=2, samples_per_request=2)
