@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from curation.jobs import JobContext, JobError
-from curation.models import Benchmark, BenchmarkHit, BenchmarkItem, Problem
+from curation.models import Benchmark, BenchmarkHit, BenchmarkItem, OverlapDecision, Problem
 from curation.problems import norm_hash
 
 WORD = re.compile(r"\w+")
@@ -36,6 +39,19 @@ def add_items(benchmark: Benchmark, texts: Iterable[str]) -> int:
     return benchmark.items.count() - before
 
 
+def decided(hits: QuerySet[BenchmarkHit]) -> QuerySet[Any]:
+    """``hits`` with ``decision``: what a person said last of the two texts, or None."""
+    said = OverlapDecision.objects.filter(problem=OuterRef("problem"), item=OuterRef("item"))
+    newest = said.order_by("-id").values("decision")[:1]
+    return hits.annotate(decision=Subquery(newest))
+
+
+def standing(hits: QuerySet[BenchmarkHit]) -> QuerySet[Any]:
+    """``hits`` without those that a person called another question."""
+    other = Q(decision=OverlapDecision.Decision.CLEAR)
+    return decided(hits).filter(Q(decision=None) | ~other)
+
+
 def cleaned(text: str) -> str:
     """Light-R1's key: no punctuation, no digits, lower case (methods: decontaminate scripts)."""
     return re.sub(r"[\W\d_]+", "", text).lower()
@@ -46,6 +62,24 @@ def ngrams(text: str, n: int = N) -> set[str]:
     if len(words) < n:
         return {" ".join(words)} if words else set()
     return {" ".join(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+def shared_ranges(text: str, other: str, n: int = N) -> list[tuple[int, int]]:
+    """The (start, end) in code points of ``text`` that lie in a word n-gram of ``other`` too.
+
+    In order, without overlaps; a text of fewer words is one n-gram, as in ``ngrams``.
+    """
+    words = list(WORD.finditer(text))
+    wanted, ranges = ngrams(other, n), list[tuple[int, int]]()
+    for i in range(max(1, len(words) - n + 1) if words else 0):
+        piece = words[i : i + n]
+        if " ".join(w.group().lower() for w in piece) not in wanted:
+            continue
+        start, end = piece[0].start(), piece[-1].end()
+        if ranges and start <= ranges[-1][1]:
+            start = ranges.pop()[0]
+        ranges.append((start, end))
+    return ranges
 
 
 class Index:

@@ -1,9 +1,10 @@
 """Copies among problems: exact, near (MinHash) and semantic (embeddings), as clusters.
 
 Nothing is deleted: a cluster names the problem to use, and selection leaves the others out with
-the reason ``duplicate``. People may name another problem of a cluster, or say that a problem is no
-copy; what they decided holds for later runs. Candidates of every method pass a guard, the same multiset of numbers and
-of formulas and the same operators, because "same stem, other numbers" is the usual false pair.
+the reason ``duplicate``. People may name another problem of a cluster, or say that one is no copy;
+what they decided holds for later runs too. Candidates of every method pass a guard, the same
+multiset of numbers and of formulas and the same operators, because "same stem, other numbers" is
+the usual false pair.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
+from curation.decontamination import standing
 from curation.models import (
     BenchmarkHit,
     Difficulty,
@@ -85,7 +86,7 @@ def candidates_of(problem_ids: list[int], recipe: Recipe) -> list[Candidate]:
 
 
 def _read_block(ids: list[int]) -> _Block:
-    hits = BenchmarkHit.objects.filter(problem_id__in=ids)
+    hits = standing(BenchmarkHit.objects.filter(problem_id__in=ids))
     copies = DuplicateMember.objects.filter(problem_id__in=ids)
     copies = copies.exclude(cluster__kept=F("problem_id"))
     return _Block(

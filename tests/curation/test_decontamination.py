@@ -10,7 +10,7 @@ import pytest
 from curation import decontamination, problems
 from curation.decontamination import Index, cleaned, ngrams
 from curation.jobs import JobError
-from curation.models import Benchmark, BenchmarkHit, Problem, Source
+from curation.models import Benchmark, BenchmarkHit, OverlapDecision, Problem, Source
 
 ITEM = (
     "Every morning Aya goes for a nine kilometre walk and stops at a coffee shop afterwards, and "
@@ -143,3 +143,29 @@ def test_an_unknown_benchmark_fails_with_its_reason(run_job: Callable[..., Any])
     with pytest.raises(JobError) as error:
         run_job(decontamination.run_decontaminate, "decontaminate", benchmark="none")
     assert error.value.code == "no_such_benchmark"
+
+
+def test_the_shared_words_are_found_where_they_stand_in_both_texts() -> None:
+    text = f"𝑥 {PREFACE}\r\n{ITEM} Then she rests."
+    ((start, end),) = decontamination.shared_ranges(text, ITEM.upper())
+    assert text[start:end] == ITEM.rstrip(".")
+    assert decontamination.shared_ranges(ITEM, text) == [(0, len(ITEM) - 1)]
+    assert decontamination.shared_ranges(text, "of another kind") == []
+    assert decontamination.shared_ranges("Two, words!", "two words") == [(0, 10)]
+    assert decontamination.shared_ranges("...", "...") == []
+
+
+def test_the_newest_decision_about_two_texts_holds_also_for_hits_of_a_later_run(
+    source: Any, benchmark: Any, user: Any, run_job: Callable[..., Any]
+) -> None:
+    (pk,) = add(source, ITEM)
+    standing = decontamination.standing
+    for decisions in ((), ("contaminated",), ("clear",), ("contaminated", "clear")):
+        run_job(decontamination.run_decontaminate, "decontaminate", benchmark="exam")
+        hits = BenchmarkHit.objects.filter(problem=pk)
+        for decision in decisions:
+            item = hits[0].item
+            OverlapDecision.objects.create(problem_id=pk, item=item, decision=decision, user=user)
+        last = decisions[-1] if decisions else None
+        assert {hit.decision for hit in decontamination.decided(hits)} == {last}
+        assert standing(hits).exists() == (last != "clear")

@@ -190,3 +190,41 @@ def test_texts_without_a_known_token_are_no_copies(
 def test_semantic_without_vectors_says_what_to_run(run_job: Callable[..., Any]) -> None:
     with pytest.raises(JobError, match="embed"):
         run_job(dedup.run_dedup, "dedup", method="semantic")
+
+
+def choose(pk: int, decision: str, user: Any) -> int:
+    return dedup.decide(Problem.objects.get(pk=pk), decision, user)
+
+
+def test_the_problem_that_a_person_names_is_the_one_to_use_now_and_after_later_runs(
+    source: Any, run_job: Callable[..., Any], user: Any
+) -> None:
+    text = STEM.format(a=12, b=3)
+    ids = add(source, text, text.replace(",", ""), text.replace("farmer", "woman"))
+    for method in ("near", "exact"):
+        run_job(dedup.run_dedup, "dedup", method=method)
+    assert choose(ids[2], "keep", user) == 1
+    assert choose(ids[1], "keep", user) == 2
+    for _ in range(2):
+        assert members("near") == {ids[1]: {ids[0], ids[2]}}
+        assert members("exact") == {ids[1]: {ids[0]}}
+        run_job(dedup.run_dedup, "dedup", method="near")
+
+
+def test_a_problem_that_a_person_called_no_copy_is_none_now_and_after_later_runs(
+    source: Any, run_job: Callable[..., Any], user: Any
+) -> None:
+    text = STEM.format(a=12, b=3)
+    ids = add(source, text, text.replace(",", ""), text.replace("farmer", "woman"))
+    run_job(dedup.run_dedup, "dedup", method="near")
+    choose(ids[0], "distinct", user)
+    for _ in range(2):
+        assert members("near") == {ids[1]: {ids[2]}}
+        run_job(dedup.run_dedup, "dedup", method="near")
+    choose(ids[2], "distinct", user)
+    assert not DuplicateCluster.objects.exists()
+    assert run_job(dedup.run_dedup, "dedup", method="near").counts["clusters"] == 0
+    choose(ids[0], "keep", user)  # taken back: a copy again, and the one to use
+    choose(ids[2], "keep", user)
+    run_job(dedup.run_dedup, "dedup", method="near")
+    assert members("near") == {ids[2]: {ids[0], ids[1]}}

@@ -27,6 +27,7 @@ from curation.models import (
     DuplicateMember,
     Job,
     ModelEndpoint,
+    OverlapDecision,
     Problem,
     Project,
     Recipe,
@@ -230,6 +231,20 @@ def test_contaminated_copied_and_held_back_problems_are_left_out_with_their_reas
         traces["hit"].pk: "contaminated",
         traces["held"].pk: "held_back",
     }
+
+
+def test_an_overlap_that_a_person_called_another_question_leaves_nothing_out(
+    project: Project, run_job: RunJob
+) -> None:
+    problem = make_problem(project, "hit")
+    trace = make_trace(problem, "hit", "correct")
+    benchmark = Benchmark.objects.create(project=project, name="b")
+    for n, decision in enumerate(("clear", "contaminated")):
+        item = BenchmarkItem.objects.create(benchmark=benchmark, text="hit", norm_sha256=str(n))
+        BenchmarkHit.objects.create(problem=problem, item=item, method="ngram", score=1)
+        OverlapDecision.objects.create(problem=problem, item=item, decision=decision)
+        selection = the_selection(run_job(run_select, "select"))
+        assert taken(selection) == ([trace.pk] if decision == "clear" else [])
 
 
 def test_the_pass_rate_band_is_about_the_named_model(project: Project, run_job: RunJob) -> None:
