@@ -114,6 +114,7 @@ class Assignment(models.Model):
     draft_rev = models.IntegerField(default=0)
     # The first judgement, before hidden things were shown: {"decision", "at", "seconds"}.
     committed = models.JSONField(null=True, blank=True)
+    adjudicates = models.BooleanField(default=False)  # beyond the overlap, to settle the others
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -179,9 +179,11 @@ def places_left(item: QueueItem, besides: Any) -> int:
 
 LEASE = """
 INSERT INTO reviews_assignment
-    (item_id, user_id, state, epoch, lease_until, skip_reason, draft, draft_rev, started_at)
+    (item_id, user_id, state, epoch, lease_until, skip_reason, draft, draft_rev,
+     adjudicates, started_at)
 VALUES (%(item)s, %(user)s, 'open', 1,
-    clock_timestamp() + make_interval(secs => %(lease)s), '', '{}', 0, clock_timestamp())
+    clock_timestamp() + make_interval(secs => %(lease)s), '', '{}', 0,
+    false, clock_timestamp())
 ON CONFLICT (item_id, user_id) DO UPDATE SET epoch = reviews_assignment.epoch + 1,
     lease_until = excluded.lease_until
     WHERE reviews_assignment.state = 'open'
