@@ -67,8 +67,18 @@ def derive(trace: Trace, cuts: list[dict[str, Any]]) -> Trace:
     """
     if not cuts:
         raise BadCuts("there is nothing to cut")
-    derived = _apply(trace.text, cuts)
+    return store_derived(trace, _apply(trace.text, cuts), cuts)
+
+
+def store_derived(trace: Trace, derived: Derived, cuts: list[dict[str, Any]]) -> Trace:
+    """The row of a derived text, the one that exists if it does.
+
+    Where a cut put a shorter text in place of a range (``"action": "condense"``), what was put in
+    is part of the identity.
+    """
     identity = derived_identity(trace.pk, derived.kept)
+    if any(cut.get("action") == "condense" for cut in cuts):
+        identity = _identity("condensed", trace.pk, derived.kept, derived.insertions)
     with transaction.atomic():
         stored, _ = Trace.objects.get_or_create(
             problem_id=trace.problem_id,
@@ -91,7 +101,7 @@ def _apply(text: str, cuts: list[dict[str, Any]]) -> Derived:
 
 
 def _derived_fields(trace: Trace, derived: Derived, cuts: list[dict[str, Any]]) -> dict[str, Any]:
-    kept = {"start", "end", "reason", "quote_sha256"}
+    kept = {"start", "end", "reason", "quote_sha256", "action", "text"}
     listed = [{key: value for key, value in cut.items() if key in kept} for cut in cuts]
     same = ("project_id", "source_id", "endpoint_id", "model", "messages", "finish_reason")
     copied = {name: getattr(trace, name) for name in (*same, "truncated", "sample_no")}

@@ -8,6 +8,7 @@ from typing import Any
 
 from curation import jobs
 from curation.models import ReviewOutcome, Trace
+from reviews import pruning
 from reviews.models import QueueItem, Review
 
 Decision = ReviewOutcome.Decision
@@ -87,9 +88,7 @@ def conclude(item: QueueItem, trace: Trace) -> ReviewOutcome:
 
 def derive(trace: Trace, cuts: list[dict[str, Any]]) -> Trace:
     """The trace without the cuts, and the jobs that judge and segment it."""
-    from curation.traces import derive as derive_trace
-
-    derived = derive_trace(trace, cuts)
+    derived = pruning.derive(trace, cuts)
     then = [{"kind": "segment", "params": {"ids": [derived.pk]}}]
     jobs.create_job(
         project=trace.project, kind="verify", params={"ids": [derived.pk], "then": then}

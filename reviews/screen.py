@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
 from curation.models import CutProposal, Difficulty, Segment, Segmentation, Trace, Verdict
-from reviews.decisions import quote_hash
+from curation.segmentation.kinds import KINDS
+from curation.templatetags.whittle import HUE_OF
+from reviews.markup import body
+from reviews.models import Assignment, Review
+from reviews.schema import ReviewSchema
+from reviews.submission import quote_hash
 
 SLICE = 1500  # characters of a plain slice where a trace is not segmented
 MAX_PIECE = 6000  # a longer leaf (code, display maths) is shown in several boxes
-LIGHT = ("pk", "model", "sample_no", "char_count", "parent_id")
+CHUNK = 24  # boxes that the browser may leave unrendered together while they are far away
+LIGHT = ("pk", "model", "sample_no", "char_count", "parent_id", "completion_tokens")
+SPACE = re.compile(r"\W+")
+MATHS = re.compile(r"\$|\\[(\[]")
+MIN_REPEAT = 24  # characters of a box that counts as a repeat of an earlier one
+HUES = ("exec", "plan", "check", "back", "final", "restate", "other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +38,6 @@ class Piece:
     kind: str
     part: str
     text: str
-    tail: str  # the white space at its end, kept in the page but not drawn
     first_correct: bool
     heading: str
 
@@ -35,13 +49,25 @@ def newest_segmentation(trace: Trace) -> Segmentation | None:
 def ranges_of(trace: Trace, segmentation: Segmentation | None) -> list[tuple[int, int, str, str]]:
     """(start, end, kind, part) for the whole text, without a gap."""
     if segmentation is None:
-        size = len(trace.text)
-        return [(i, min(i + SLICE, size), "text", "") for i in range(0, size, SLICE)]
+        return [(a, b, "text", "") for a, b in slices(trace.text)]
     rows = Segment.objects.filter(segmentation=segmentation).order_by("index")
     return [
         (start, end, kind, " › ".join(path[:2]).replace("_", " "))
         for start, end, kind, path in rows.values_list("start", "end", "kind", "path")
     ]
+
+
+def slices(text: str) -> list[tuple[int, int]]:
+    """The text in slices of about ``SLICE`` characters, cut at a line end where there is one."""
+    found, at = [], 0
+    while at < len(text):
+        end = min(at + SLICE, len(text))
+        line = text.rfind("\n", at + SLICE // 3, end)
+        if end < len(text) and line > at:
+            end = line + 1
+        found.append((at, end))
+        at = end
+    return found
 
 
 def pieces_of(trace: Trace, segmentation: Segmentation | None) -> list[Piece]:
@@ -50,19 +76,54 @@ def pieces_of(trace: Trace, segmentation: Segmentation | None) -> list[Piece]:
     pieces: list[Piece] = []
     part = None
     for start, end, kind, now in ranges_of(trace, segmentation):
-        for low in range(start, max(end, start + 1), MAX_PIECE):
+        for low in range(start, end, MAX_PIECE):
             high = min(end, low + MAX_PIECE)
-            if low >= high:
-                continue
             hit = first is not None and low <= first < high
             heading = now if now != part else ""
             part = now
             text = trace.text[low:high]
-            body = text.rstrip() or text
-            pieces.append(
-                Piece(len(pieces), low, high, kind, now, body, text[len(body) :], hit, heading)
-            )
+            pieces.append(Piece(len(pieces), low, high, kind, now, text, hit, heading))
     return pieces
+
+
+def hue_of(kind: str) -> str:
+    return HUE_OF.get(kind, "other")
+
+
+def text_html(pieces: list[Piece], first: bool = True) -> SafeString:
+    """The boxes as HTML, in chunks. Built by hand: a template would take ten times as long."""
+    chunks = (pieces[i : i + CHUNK] for i in range(0, len(pieces), CHUNK))
+    return mark_safe(  # noqa: S308  every text in it is escaped by markup.body and escape
+        "".join(
+            f'<div class="chunk">{"".join(box_html(p, first) for p in chunk)}</div>'
+            for chunk in chunks
+        )
+    )
+
+
+def box_html(piece: Piece, first: bool) -> str:
+    maths = " data-maths" if MATHS.search(piece.text) else ""
+    mark = ' data-first=""' if first and piece.first_correct else ""
+    return (
+        f'<div class="seg hue-{hue_of(piece.kind)}" id="s{piece.index}"{mark}>'
+        f'<a class="n" href="#s{piece.index}" tabindex="-1">{piece.index + 1}</a>'
+        f'<div class="model-text"{maths} dir="auto">{body(piece.text)}</div></div>'
+    )
+
+
+def repeats_of(pieces: list[Piece]) -> dict[int, int]:
+    """Box -> the first box with the same words; short ones are left out."""
+    seen: dict[str, int] = {}
+    found = {}
+    for piece in pieces:
+        words = SPACE.sub(" ", piece.text).strip().lower()
+        if len(words) < MIN_REPEAT:
+            continue
+        if words in seen:
+            found[piece.index] = seen[words]
+        else:
+            seen[words] = piece.index
+    return found
 
 
 def proposals_of(segmentation: Segmentation | None) -> list[dict[str, Any]]:
@@ -76,6 +137,28 @@ def proposals_of(segmentation: Segmentation | None) -> list[dict[str, Any]]:
     ]
 
 
+def answers_of(segmentation: Segmentation | None, matched: bool) -> list[dict[str, Any]]:
+    """Where answers are stated; whether each matches the reference only with ``matched``."""
+    found = (segmentation.summary or {}).get("answers", []) if segmentation else []
+    return [
+        {"start": a["start"], "end": a["end"], "value": a["value"], "strength": a["strength"],
+         "matches": a["matches"] if matched else None}
+        for a in found
+    ]  # fmt: skip
+
+
+def verdicts_by_trace(ids: list[int]) -> dict[int, str]:
+    """The newest verdict of each trace."""
+    rows = Verdict.objects.filter(trace__in=ids).order_by("pk").values_list("trace_id", "verdict")
+    return dict(rows)
+
+
+def extracted_by_trace(ids: list[int]) -> dict[int, str]:
+    """The newest extracted answer of each trace."""
+    rows = Verdict.objects.filter(trace__in=ids).exclude(extracted=None).order_by("pk")
+    return {pk: str(value)[:80] for pk, value in rows.values_list("trace_id", "extracted")}
+
+
 def side_of(trace: Trace) -> dict[str, Any]:
     """Verdicts, pass rates and the problem's other traces; no trace text is loaded."""
     others = list(
@@ -84,26 +167,104 @@ def side_of(trace: Trace) -> dict[str, Any]:
         .only(*LIGHT)
         .order_by("pk")[:12]
     )
-    verdicts: dict[int, str] = {}
-    for pk, verdict in (
-        Verdict.objects.filter(trace__in=[o.pk for o in others])
-        .order_by("pk")
-        .values_list("trace_id", "verdict")
-    ):
-        verdicts[pk] = verdict
+    ids = [o.pk for o in others]
+    verdicts, answers = verdicts_by_trace(ids), extracted_by_trace(ids)
     return {
         "verdicts": list(trace.verdicts.order_by("-pk")),
         "difficulties": list(Difficulty.objects.filter(problem_id=trace.problem_id)[:2]),
-        "others": [{"trace": other, "verdict": verdicts.get(other.pk, "")} for other in others],
+        "others": [
+            {"trace": o, "verdict": verdicts.get(o.pk, ""), "answer": answers.get(o.pk, "")}
+            for o in others
+        ],
     }
 
 
-def state_of(trace: Trace, segmentation: Segmentation | None) -> dict[str, Any]:
+def structure_of(pieces: list[Piece]) -> dict[str, Any]:
+    """The boxes as parallel lists; a box ends where the next one starts."""
+    kinds = sorted({p.kind for p in pieces})
+    parts = list(dict.fromkeys(p.part for p in pieces))
+    kind_no = {kind: i for i, kind in enumerate(kinds)}
+    part_no = {part: i for i, part in enumerate(parts)}
+    return {
+        "starts": [p.start for p in pieces],
+        "kinds": [kind_no[p.kind] for p in pieces],
+        "parts": [part_no[p.part] for p in pieces],
+        "kindNames": kinds,
+        "hues": [hue_of(kind) for kind in kinds],
+        "partNames": parts,
+        "repeats": repeats_of(pieces),
+    }
+
+
+def shown(assignment: Assignment, thing: str) -> bool:
+    """Whether a thing that the queue hides may be seen: after the first judgement."""
+    return thing not in assignment.item.queue.hide or assignment.committed is not None
+
+
+def state_of(
+    trace: Trace,
+    segmentation: Segmentation | None,
+    assignment: Assignment,
+    pieces: list[Piece],
+    schema: ReviewSchema,
+) -> dict[str, Any]:
     """What the page's script starts from, besides what stands in the page."""
+    verdict = shown(assignment, "verdict")
     return {
         "chars": len(trace.text),
-        "tokens": trace.completion_tokens or trace.token_count,
-        "proposals": proposals_of(segmentation),
+        "tokens": trace.token_count or trace.completion_tokens,
+        "structure": structure_of(pieces),
+        "answers": answers_of(segmentation, verdict),
+        "first": first_box(pieces) if verdict else None,
+        "proposals": proposals_of(segmentation) if shown(assignment, "proposals") else [],
         "segmenter": segmentation.segmenter if segmentation else "",
         "textHash": quote_hash(trace.text, 0, len(trace.text)),
+        "schema": schema.as_json(),
+        "allKinds": list(KINDS),
+        "allHues": {kind: hue_of(kind) for kind in KINDS},
+        "epoch": assignment.epoch,
+        "draft": assignment.draft,
+        "draftRev": assignment.draft_rev,
+        "done": assignment.state == Assignment.State.DONE,
+        "hidden": [] if assignment.committed else list(assignment.item.queue.hide),
+        "committed": assignment.committed,
+        "minCoverage": assignment.item.queue.min_coverage,
+        "assignment": assignment.pk,
+        "trace": trace.pk,
+        "last": last_review(assignment),
     }
+
+
+def first_box(pieces: list[Piece]) -> int | None:
+    return next((p.index for p in pieces if p.first_correct), None)
+
+
+def last_review(assignment: Assignment) -> dict[str, Any] | None:
+    """What this reviewer said before, to change one's mind from; else None."""
+    review = (
+        Review.objects.filter(item=assignment.item_id, user=assignment.user_id)
+        .order_by("-pk")
+        .first()
+    )
+    if review is None:
+        return None
+    fields = ("decision", "cuts", "spans", "kinds", "kept", "rejected", "values", "dispute",
+              "first_error", "flagged", "note")  # fmt: skip
+    return {name: getattr(review, name) for name in fields} | {"labels": list(labels_of(review))}
+
+
+def labels_of(review: Review) -> Iterator[dict[str, Any]]:
+    for s in review.step_labels.order_by("start"):
+        yield {"start": s.start, "end": s.end, "label": s.label, "flagged": s.flagged,
+               "alternative": s.alternative}  # fmt: skip
+
+
+def outline(pieces: list[Piece]) -> list[dict[str, Any]]:
+    """The parts in order: [{"label", "index", "chars"}]."""
+    found: list[dict[str, Any]] = []
+    for piece in pieces:
+        if piece.heading or not found:
+            label = escape(piece.heading or "Text")
+            found.append({"label": label, "index": piece.index, "chars": 0})
+        found[-1]["chars"] += piece.end - piece.start
+    return found
