@@ -10,12 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from curation.difficulty.outcomes import POLICIES, Attempt, Grade, grade
+from curation.difficulty.outcomes import Attempt, Grade, grade
 from curation.jobs import JobContext, JobError
 from curation.models import Difficulty, Problem, Trace, Verdict
+from curation.policies import Evidence, policy_of
 
 PAGE = 500  # problems graded in one transaction
 DEFAULT_POLICY = "checked"
+# Of a trace, in the order in which ``_attempt`` takes them.
+ATTEMPT = (
+    "truncated", "source__name", "sampling__max_tokens", "completion_tokens", "char_count",
+    "problem__category", "problem__kind",
+)  # fmt: skip
 VALUES = (
     "correct",
     "incorrect",
@@ -43,8 +49,10 @@ def run_grade(ctx: JobContext) -> None:
     same verdicts again changes no row.
     """
     policy = ctx.params.get("policy") or DEFAULT_POLICY
-    if policy not in POLICIES:
-        raise JobError("unknown_policy", f"{policy!r} is none of {', '.join(sorted(POLICIES))}")
+    try:
+        policy_of(policy)
+    except ValueError as problem:
+        raise JobError("unknown_policy", str(problem)) from None
     model = ctx.params.get("model") or None
     # A killed attempt's pages stay counted: it is their rows that this job changed.
     problems = Problem.objects.filter(project=ctx.project, pk__gt=ctx.checkpoint.get("after", 0))
@@ -81,24 +89,31 @@ def attempts_of(ids: Sequence[int], model: str | None = None) -> dict[Group, lis
     if model is not None:
         traces = traces.filter(model=model)
     rows = list(
-        traces.order_by("problem_id", "sample_no", "pk").values_list(
-            "pk", *Group._fields, "truncated", "source__name", "sampling__max_tokens"
-        )
+        traces.order_by("problem_id", "sample_no", "pk").values_list("pk", *Group._fields, *ATTEMPT)
     )
     verdicts = _newest_verdicts(row[0] for row in rows)
     groups: dict[Group, list[Attempt]] = defaultdict(list)
-    for pk, problem_id, name, sampling_hash, truncated, source, budget in rows:
-        attempt = Attempt(tuple(verdicts.get(pk, {}).items()), truncated, source or "", budget)
+    for pk, problem_id, name, sampling_hash, *facts in rows:
+        attempt = _attempt(tuple(verdicts.get(pk, {}).values()), *facts)
         groups[Group(problem_id, name, sampling_hash)].append(attempt)
     return groups
 
 
-def _newest_verdicts(traces: Iterable[int]) -> dict[int, dict[str, str]]:
+def _attempt(
+    verdicts: tuple[Evidence, ...], truncated: bool, source: str | None, budget: Any,
+    tokens: int | None, chars: int, category: str, kind: str,
+) -> Attempt:  # fmt: skip
+    labels = tuple(filter(None, (category, kind)))
+    return Attempt(verdicts, truncated, source or "", budget, labels, tokens, chars)
+
+
+def _newest_verdicts(traces: Iterable[int]) -> dict[int, dict[str, Evidence]]:
     """trace id -> verifier -> its newest verdict: a new version or reference replaces the old."""
-    found: dict[int, dict[str, str]] = defaultdict(dict)
+    found: dict[int, dict[str, Evidence]] = defaultdict(dict)
     rows = Verdict.objects.filter(trace_id__in=list(traces)).order_by("pk")
-    for trace_id, verifier, verdict in rows.values_list("trace_id", "verifier", "verdict"):
-        found[trace_id][verifier] = verdict
+    named = rows.values_list("trace_id", "verifier", "verdict", "score")
+    for trace_id, verifier, verdict, score in named:
+        found[trace_id][verifier] = Evidence(verifier, verdict, score)
     return found
 
 

@@ -51,6 +51,7 @@ class Candidate:
     held_back: bool = False
     source: str = ""
     licence: str = ""
+    labels: tuple[str, ...] = ()  # category and kind of the problem, for thresholds of a policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from itertools import groupby
 from curation.selection.candidates import Candidate, Candidates, Exclusion, Outcome, SelectedRow
 from curation.selection.filters import first_reason, reviewed
 from curation.selection.pairing import PAIRINGS, USED_DECISIONS
-from curation.selection.policies import CORRECT, INCORRECT, POLICIES
+from curation.selection.policies import CORRECT, INCORRECT, policy_of
 from curation.selection.recipe import Recipe
 from curation.selection.ties import ranked
 
@@ -67,7 +67,7 @@ def _split_usable(
 
 
 def _decision(candidate: Candidate, recipe: Recipe) -> str:
-    return POLICIES[recipe.policy](candidate.verdicts)
+    return policy_of(recipe.policy)(candidate.verdicts, *candidate.labels)
 
 
 def _wanted(recipe: Recipe) -> frozenset[str]:

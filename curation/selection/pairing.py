@@ -7,7 +7,7 @@ from itertools import islice
 
 from curation.selection.candidates import Candidate, SelectedRow
 from curation.selection.filters import reviewed
-from curation.selection.policies import CORRECT, INCORRECT, POLICIES, score_of
+from curation.selection.policies import CORRECT, INCORRECT, policy_of, score_of
 from curation.selection.recipe import Recipe
 from curation.selection.ties import ranked
 
@@ -15,7 +15,8 @@ Pairs = Iterator[SelectedRow]
 
 
 def _score(candidate: Candidate, recipe: Recipe) -> float:
-    return score_of(candidate.verdicts, POLICIES[recipe.policy](candidate.verdicts))
+    decision = policy_of(recipe.policy)(candidate.verdicts, *candidate.labels)
+    return score_of(candidate.verdicts, decision)
 
 
 def _fits(chosen: Candidate, rejected: Candidate, recipe: Recipe) -> bool:

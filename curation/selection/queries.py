@@ -26,7 +26,10 @@ from curation.selection.recipe import Recipe
 
 BLOCK = 200  # problems at a time
 Values = Mapping[str, Any]
-_PROBLEM = ("id", "text_sha256", "char_count", "held_back", "source__name", "source__licence")
+_PROBLEM = (
+    "id", "text_sha256", "char_count", "held_back", "category", "kind", "source__name",
+    "source__licence",
+)  # fmt: skip
 _TRACE = (
     "id",
     "problem_id",
@@ -155,6 +158,7 @@ def _candidate(trace: Values, block: _Block, recipe: Recipe) -> Candidate:
         held_back=problem["held_back"],
         source=problem["source__name"],
         licence=_licence(problem, trace),
+        labels=tuple(filter(None, (problem["category"], problem["kind"]))),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
-from curation.selection.policies import POLICIES
+from curation.selection.policies import policy_of
 
 Kind = Literal["sft", "dpo"]
 Tie = Literal["shortest", "first", "random"]
@@ -98,10 +98,13 @@ def _problems(recipe: Recipe) -> list[str]:
             ("kind", recipe.kind, get_args(Kind)),
             ("tie", recipe.tie, get_args(Tie)),
             ("pairing", recipe.pairing, get_args(Pairing)),
-            ("policy", recipe.policy, tuple(POLICIES)),
         )
         if value not in allowed
     ]
+    try:
+        policy_of(recipe.policy)
+    except ValueError as problem:
+        found.append(f"policy: {problem}")
     if not recipe.name.strip():
         found.append("name: empty")
     return found + _share_problems(recipe) + _size_problems(recipe)

@@ -15,8 +15,11 @@ from typing import Any
 from .base import MAX_RESPONSE, Verdict, Verifier, error, incorrect
 from .choice import ChoiceVerifier
 from .exact import ExactVerifier
+from .format import FormatVerifier
+from .logic import LogicVerifier
 from .math import MathVerifier
 from .numeric import NumericVerifier
+from .patterns import JsonSchemaVerifier, RegexVerifier
 
 __all__ = ["VERIFIERS", "Verdict", "Verifier", "verify"]
 
@@ -25,6 +28,10 @@ VERIFIERS: dict[str, Verifier] = {
     "exact": ExactVerifier(),
     "numeric": NumericVerifier(),
     "choice": ChoiceVerifier(),
+    "logic": LogicVerifier(),
+    "regex": RegexVerifier(),
+    "json_schema": JsonSchemaVerifier(),
+    "format": FormatVerifier(),
 }
 
 
