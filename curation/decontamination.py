@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from curation.jobs import JobContext, JobError
-from curation.models import Benchmark, BenchmarkHit, BenchmarkItem, OverlapDecision, Problem
+from curation.models import Benchmark, BenchmarkHit, BenchmarkItem, OverlapDecision, Problem, Source
 from curation.problems import norm_hash
 
 WORD = re.compile(r"\w+")
@@ -35,8 +35,14 @@ def add_items(benchmark: Benchmark, texts: Iterable[str]) -> int:
         if text.strip()
     ]
     before = benchmark.items.count()
-    BenchmarkItem.objects.bulk_create(items, ignore_conflicts=True)
+    BenchmarkItem.objects.bulk_create(items, ignore_conflicts=True, batch_size=BLOCK)
     return benchmark.items.count() - before
+
+
+def add_source(benchmark: Benchmark, source: Source) -> int:
+    """Put the texts of a source's problems into a benchmark; how many were new."""
+    texts = source.problems.order_by("pk").values_list("text", flat=True)
+    return add_items(benchmark, texts.iterator(BLOCK))
 
 
 def decided(hits: QuerySet[BenchmarkHit]) -> QuerySet[Any]:

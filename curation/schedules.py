@@ -44,6 +44,16 @@ def last_fire_time(schedule: Schedule, now: dt.datetime) -> dt.datetime | None:
     return latest
 
 
+def next_fire_time(schedule: Schedule, now: dt.datetime) -> dt.datetime | None:
+    """The first fire time (UTC) after ``now``; None when it is off or never fires."""
+    if not schedule.enabled:
+        return None
+    try:
+        return next(CronSim(schedule.cron, now.astimezone(dt.UTC)), None)
+    except CronSimError:
+        return None
+
+
 def fire_due(now: dt.datetime | None = None) -> list[int]:
     """Make one job for each schedule that is due; safe to run in several processes at once."""
     now = now or database_now()

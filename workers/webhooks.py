@@ -15,6 +15,7 @@ import ipaddress
 import json
 import logging
 import os
+import secrets
 import socket
 import threading
 from typing import Any
@@ -36,6 +37,8 @@ TIMEOUT = 5.0  # seconds without a byte
 DEADLINE = 15.0  # seconds for a whole call, however slowly the receiver drips
 LEASE = 60.0  # seconds until a call whose process died is made again
 LATER = "clock_timestamp() + make_interval(secs => %s)"
+EVENTS = ("job.done", "job.failed", "job.cancelled", "review.decided")
+TEST = "test"  # an event that only a person sends
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -74,16 +77,38 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
+def new_secret() -> str:
+    """A signing key as Standard Webhooks writes it: 24 random bytes in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def send_test(hook: Webhook) -> WebhookDelivery:
+    """A delivery of the event ``test``, made like any other: signed, logged, tried again."""
+    body = {"type": TEST, "data": {"webhook": hook.pk, "project": hook.project.slug}}
+    return WebhookDelivery.objects.create(webhook=hook, event=TEST, payload=body)
+
+
+def send_again(delivery: WebhookDelivery) -> None:
+    """Make a delivery due now, with all attempts before it; its id stays the same."""
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(
+        attempts=0, next_attempt_at=None, delivered_at=None, last_status=None, last_error=""
+    )
+
+
 def enqueue(payload: dict[str, Any]) -> int:
-    """One delivery for each webhook of the job's project that wants the event."""
-    job = Job.objects.filter(pk=int(payload.get("job") or 0)).first()
-    if job is None:
-        return 0
+    """One delivery for each webhook of the event's project that wants the event."""
     event = str(payload["event"])
-    body = {"type": event, "data": {"job": job.pk, "kind": job.kind, "counts": job.counts}}
+    if "project" in payload:  # something that is not a job's: a decision of a reviewer
+        project, data = payload["project"], payload.get("data") or {}
+    else:
+        job = Job.objects.filter(pk=int(payload.get("job") or 0)).first()
+        if job is None:
+            return 0
+        project, data = job.project_id, {"job": job.pk, "kind": job.kind, "counts": job.counts}
+    body = {"type": event, "data": data}
     wanted = [
         hook
-        for hook in Webhook.objects.filter(project=job.project_id, enabled=True)
+        for hook in Webhook.objects.filter(project=project, enabled=True)
         if not hook.events or event in hook.events
     ]
     WebhookDelivery.objects.bulk_create(

@@ -42,6 +42,8 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Dashboard", "dashboard"),
             ("Sources", "sources"),
             ("Problems", "problems"),
+            ("Duplicates", "duplicates"),
+            ("Benchmark overlap", "decontamination"),
             ("Traces", "traces"),
         ),
     ),
@@ -56,8 +58,9 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     ("Work", (("Jobs", "jobs"), ("Teachers", "teachers"), ("Schedules", "schedules"))),
-    ("Access", (("Members", "members"), ("Tokens", "tokens"))),
+    ("Access", (("Members", "members"), ("Tokens", "tokens"), ("Webhooks", "webhooks"))),
 )
+FOR_OWNERS = {"webhooks"}  # their page is refused to others
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,14 @@ class NavGroup:
     items: list[NavItem]
 
 
-def _nav_items(project: Project, path: str, routes: tuple[tuple[str, str], ...]) -> list[NavItem]:
+def _nav_items(
+    project: Project, path: str, routes: tuple[tuple[str, str], ...], owner: bool
+) -> list[NavItem]:
     """Links of one group; a route that this installation does not have is left out."""
     found = []
     for label, route in routes:
+        if route in FOR_OWNERS and not owner:
+            continue
         try:
             href = reverse(route, args=[project.slug])
         except NoReverseMatch:
@@ -92,7 +99,8 @@ def _nav_items(project: Project, path: str, routes: tuple[tuple[str, str], ...])
 def project_nav(context: RequestContext) -> dict[str, Any]:
     """The navigation of the project in the context."""
     path = context["request"].path
-    groups = [NavGroup(t, _nav_items(context["project"], path, r)) for t, r in NAVIGATION]
+    project, owner = context["project"], bool(context.get("can_own"))
+    groups = [NavGroup(t, _nav_items(project, path, r, owner)) for t, r in NAVIGATION]
     return {"groups": [g for g in groups if g.items]}
 
 
@@ -198,6 +206,12 @@ def model_text(text: str | None) -> SafeString:
         for i, part in enumerate(parts)
     ]
     return mark_safe("".join(drawn))  # noqa: S308  each part is escaped
+
+
+@register.filter
+def text_piece(text: str | None) -> SafeString:
+    """A piece of such a text: as ``model_text``, but all its line breaks are drawn."""
+    return mark_safe(_exact(text or ""))  # noqa: S308  escaped
 
 
 @register.filter

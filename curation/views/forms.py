@@ -233,6 +233,17 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         fields = ("name", "cron", "kind", "params")
         help_texts = {"cron": "minute hour day month weekday, in UTC: 0 3 * * * is 03:00 each day."}
 
+    def __init__(self, *args: Any, may_name_path: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.may_name_path = may_name_path
+
+    def clean_params(self) -> dict[str, Any]:
+        """Paths of the server's disk may be named by owners only, here as elsewhere."""
+        params: dict[str, Any] = self.cleaned_data["params"]
+        if not self.may_name_path and {"path", "out"} & set(params):
+            raise forms.ValidationError("Only an owner may name a path of the server.")
+        return params
+
     def clean_cron(self) -> str:
         """A five-field cron line."""
         cron: str = self.cleaned_data["cron"]

@@ -7,6 +7,8 @@ from django.urls import path, reverse_lazy
 
 from curation.views import (
     dashboard,
+    decontamination,
+    dedup,
     exports,
     health,
     imports,
@@ -22,6 +24,7 @@ from curation.views import (
     tokens,
     traces,
     training,
+    webhooks,
 )
 
 P = "p/<slug:slug>/"
@@ -48,6 +51,20 @@ DATA = [
     path(f"{P}sources/<int:pk>/rejects/<int:reject_pk>/", sources.reject, name="reject"),
     path(f"{P}problems/", problems.problems, name="problems"),
     path(f"{P}problems/<int:pk>/", problems.problem, name="problem"),
+    path(f"{P}duplicates/", dedup.duplicates, name="duplicates"),
+    path(f"{P}duplicates/run/", dedup.dedup_run, name="dedup_run"),
+    path(f"{P}duplicates/<int:pk>/", dedup.duplicate, name="duplicate"),
+    path(
+        f"{P}duplicates/problems/<int:pk>/decide/", dedup.duplicate_decide, name="duplicate_decide"
+    ),
+    path(f"{P}decontamination/", decontamination.decontamination, name="decontamination"),
+    path(f"{P}decontamination/run/", decontamination.decontaminate_run, name="decontaminate_run"),
+    path(f"{P}decontamination/add/", decontamination.benchmark_add, name="benchmark_add"),
+    path(
+        f"{P}decontamination/<int:pk>/decide/",
+        decontamination.overlap_decide,
+        name="overlap_decide",
+    ),
     path(f"{P}traces/", traces.traces, name="traces"),
     path(f"{P}traces/<int:pk>/", traces.trace, name="trace"),
     path(f"{P}traces/<int:pk>/text/", traces.trace_text, name="trace_text"),
@@ -67,6 +84,8 @@ WORK = [
     path(f"{P}teachers/<int:pk>/generate/", teachers.teacher_generate, name="teacher_generate"),
     path(f"{P}schedules/", schedules.schedules, name="schedules"),
     path(f"{P}schedules/add/", schedules.schedule_add, name="schedule_add"),
+    path(f"{P}schedules/<int:pk>/", schedules.schedule, name="schedule"),
+    path(f"{P}schedules/<int:pk>/run/", schedules.schedule_run, name="schedule_run"),
     path(f"{P}schedules/<int:pk>/switch/", schedules.schedule_switch, name="schedule_switch"),
     path(f"{P}schedules/<int:pk>/delete/", schedules.schedule_delete, name="schedule_delete"),
 ]
@@ -97,6 +116,19 @@ PEOPLE = [
     path(f"{P}tokens/", tokens.tokens, name="tokens"),
     path(f"{P}tokens/add/", tokens.token_add, name="token_add"),
     path(f"{P}tokens/<int:pk>/revoke/", tokens.token_revoke, name="token_revoke"),
+    path(f"{P}webhooks/", webhooks.webhooks, name="webhooks"),
+    path(f"{P}webhooks/add/", webhooks.webhook_add, name="webhook_add"),
+    path(f"{P}webhooks/<int:pk>/", webhooks.webhook, name="webhook"),
+    path(f"{P}webhooks/<int:pk>/edit/", webhooks.webhook_edit, name="webhook_edit"),
+    path(f"{P}webhooks/<int:pk>/switch/", webhooks.webhook_switch, name="webhook_switch"),
+    path(f"{P}webhooks/<int:pk>/key/", webhooks.webhook_key, name="webhook_key"),
+    path(f"{P}webhooks/<int:pk>/delete/", webhooks.webhook_delete, name="webhook_delete"),
+    path(f"{P}webhooks/<int:pk>/test/", webhooks.webhook_test, name="webhook_test"),
+    path(
+        f"{P}webhooks/<int:pk>/deliveries/<int:delivery_pk>/again/",
+        webhooks.webhook_again,
+        name="webhook_again",
+    ),
 ]
 urlpatterns = [
     path("", projects.projects, name="projects"),

@@ -21,7 +21,8 @@ from tests.curation.views_world import HOSTILE, World
 pytestmark = pytest.mark.django_db
 QUERY_COUNTS = Path(__file__).with_name("query_counts.json")
 LISTS = ("sources", "problems", "traces", "jobs", "teachers", "recipes", "selections", "exports",
-         "training", "members", "tokens", "schedules")  # fmt: skip
+         "training", "members", "tokens", "schedules", "duplicates", "decontamination",
+         "webhooks")  # fmt: skip
 
 
 @pytest.fixture
@@ -74,6 +75,12 @@ def pages(world: World) -> dict[str, str]:
         f"{base}members/": "alice",
         f"{base}tokens/": "No tokens yet",
         f"{base}schedules/": "nightly",
+        f"{base}schedules/{world.schedule.pk}/": "0 3 * * *",
+        f"{base}duplicates/": "copy 0.75",
+        f"{base}duplicates/{world.cluster.pk}/": "copy 0.75",
+        f"{base}decontamination/": "Of the exam.",
+        f"{base}webhooks/": "answered 500",
+        f"{base}webhooks/{world.webhook.pk}/": "msg_",
     }
 
 
@@ -86,7 +93,8 @@ def test_every_page_shows_a_row_of_the_database(owner: Client, world: World) -> 
 
 def test_no_page_has_inline_style_script_or_handlers(owner: Client, world: World) -> None:
     base = f"/p/{world.project.slug}/"
-    more = [f"{base}sources/import/", f"{base}teachers/add/", f"{base}recipes/add/"]
+    more = [f"{base}{name}/add/" for name in ("teachers", "recipes", "decontamination")]
+    more.append(f"{base}sources/import/")
     for address in [*pages(world), *more]:
         html = owner.get(address).content.decode()
         tags = re.findall(r"<[a-zA-Z][^>]*>", html)
@@ -140,19 +148,23 @@ POSTS_OF_CURATORS = (
     "teachers/{teacher}/switch/", "teachers/{teacher}/generate/", "teachers/add/", "recipes/add/",
     "recipes/{recipe}/run/", "selections/{selection}/export/", "exports/{export}/train/",
     "training/{run}/cancel/", "schedules/add/", "schedules/{schedule}/switch/",
-    "schedules/{schedule}/delete/", "sources/import/",
+    "schedules/{schedule}/delete/", "schedules/{schedule}/", "schedules/{schedule}/run/",
+    "sources/import/", "duplicates/run/", "duplicates/problems/{problem}/decide/",
+    "decontamination/run/", "decontamination/add/", "decontamination/{hit}/decide/",
 )  # fmt: skip
 POSTS_OF_OWNERS = (
     "members/invite/", "members/{member}/role/", "members/{member}/remove/",
-    "members/{member}/disable/", "members/{member}/password/",
+    "members/{member}/disable/", "members/{member}/password/", "webhooks/add/",
+    "webhooks/{webhook}/edit/", "webhooks/{webhook}/switch/", "webhooks/{webhook}/key/",
+    "webhooks/{webhook}/delete/", "webhooks/{webhook}/test/",
+    "webhooks/{webhook}/deliveries/{delivery}/again/",
 )  # fmt: skip
 
 
 def posts(world: World, patterns: tuple[str, ...]) -> list[str]:
-    ids = {
-        name: getattr(world, name).pk
-        for name in ("job", "teacher", "recipe", "selection", "export", "run", "schedule")
-    }
+    names = ("job", "teacher", "recipe", "selection", "export", "run", "schedule", "problem", "hit",
+             "webhook", "delivery")  # fmt: skip
+    ids = {name: getattr(world, name).pk for name in names}
     ids["member"] = Membership.objects.filter(project=world.project)[0].pk
     return [f"/p/{world.project.slug}/{p.format(**ids)}" for p in patterns]
 
@@ -181,7 +193,8 @@ def test_buttons_that_change_things_are_not_offered_to_readers(world: World, rol
 
 
 def test_pages_that_change_things_refuse_a_get(owner: Client, world: World) -> None:
-    forms = ("teachers/add/", "recipes/add/", "sources/import/")
+    forms = ("teachers/add/", "recipes/add/", "sources/import/", "decontamination/add/",
+             f"schedules/{world.schedule.pk}/")  # fmt: skip
     for address in posts(world, POSTS_OF_CURATORS + POSTS_OF_OWNERS):
         wanted = 200 if address.endswith(forms) else 405
         assert owner.get(address).status_code == wanted, address
@@ -204,6 +217,10 @@ def test_list_pages_make_the_checked_in_number_of_queries_however_long_they_are(
     before = {name: count_queries(owner, a) for name, a in addresses.items()}
     more = views_world.add_problems(world.project, world.source, 100, 40)
     views_world.add_traces(more, world.teacher, 2)
+    for i in range(3, 12, 3):
+        views_world.add_cluster(more[i : i + 3])
+        views_world.add_hit(more[i])
+        views_world.add_webhook(world.project)
     after = {name: count_queries(owner, a) for name, a in addresses.items()}
     assert after == before
     if os.environ.get("WHITTLE_WRITE_QUERY_COUNTS"):

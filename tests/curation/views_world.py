@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from curation import jobs
 from curation.exports.manifest import build_manifest, export_id
 from curation.models import (
+    Benchmark,
+    BenchmarkHit,
+    BenchmarkItem,
     CutProposal,
     Difficulty,
+    DuplicateCluster,
+    DuplicateMember,
     Export,
     ImportReject,
     Job,
@@ -34,6 +42,8 @@ from curation.models import (
     TrainingResult,
     TrainingRun,
     Verdict,
+    Webhook,
+    WebhookDelivery,
 )
 from curation.selection.presets import PRESETS
 from curation.selection.storage import store_recipe
@@ -75,6 +85,10 @@ class World:
     run: TrainingRun
     job: Job
     schedule: Schedule
+    cluster: DuplicateCluster
+    hit: BenchmarkHit
+    webhook: Webhook
+    delivery: WebhookDelivery
 
 
 def add_problems(project: Project, source: Source, first: int, count: int) -> list[Problem]:
@@ -314,4 +328,39 @@ def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World
         run,
         job,
         schedule,
+        add_cluster(rows),
+        add_hit(rows[0]),
+        *add_webhook(project),
     )
+
+
+def add_cluster(problems: list[Problem]) -> DuplicateCluster:
+    """A cluster of these problems, the first of them to be used."""
+    kept, *copies = problems
+    cluster = DuplicateCluster.objects.create(project=kept.project, method="near", kept=kept)
+    for problem in copies:
+        DuplicateMember.objects.create(cluster=cluster, problem=problem, score=0.75)
+    return cluster
+
+
+def add_hit(problem: Problem) -> BenchmarkHit:
+    """The problem beside an item of the benchmark ``exam`` with the same words."""
+    exam, _ = Benchmark.objects.get_or_create(project=problem.project, name="exam")
+    item, _ = BenchmarkItem.objects.get_or_create(
+        benchmark=exam, text=f"Of the exam. {problem.text}", norm_sha256=sha(f"i{problem.pk}")
+    )
+    return BenchmarkHit.objects.create(problem=problem, item=item, method="8-gram", score=0.875)
+
+
+def add_webhook(project: Project) -> tuple[Webhook, WebhookDelivery]:
+    """A webhook whose receiver answers 500."""
+    hook = Webhook.objects.create(project=project, url="https://93.184.216.34/x", secret="whsec_AA")
+    delivery = WebhookDelivery.objects.create(
+        webhook=hook,
+        event="job.done",
+        payload={"type": "job.done", "data": {}},
+        attempts=3,
+        last_status=500,
+        next_attempt_at=timezone.now() + dt.timedelta(hours=1),
+    )
+    return hook, delivery
