@@ -83,7 +83,8 @@ def reference_of(problem: Problem) -> str | None:
 
 
 def reference_hash(reference: str | None, choices: Any = None) -> str:
-    """SHA-256 of a reference; for multiple choice with its choices, which letters depend on."""
+    """SHA-256 of a reference; with the choices that letters depend on, or with the problem's own
+    options for its verifier (a puzzle, the flags of a pattern)."""
     text = reference or ""
     if choices:
         text = json.dumps([text, choices], ensure_ascii=False, sort_keys=True)
@@ -118,7 +119,10 @@ def _versions(client: VerifierClient) -> dict[str, str]:
 
 
 ROW = ("pk", "char_count", "finish_reason", "truncated", "problem__kind")
-PROBLEM = ("problem__reference_answer", "problem__reference_solution", "problem__choices")
+PROBLEM = (
+    "problem__reference_answer", "problem__reference_solution", "problem__choices",
+    "problem__metadata__verifier_options",
+)  # fmt: skip
 
 
 def _pages(traces: Any, after: int) -> Iterator[list[dict[str, Any]]]:
@@ -134,13 +138,15 @@ def _pages(traces: Any, after: int) -> Iterator[list[dict[str, Any]]]:
 def _task(row: dict[str, Any], override: str | None, versions: dict[str, str]) -> Task:
     kind = override or row["problem__kind"]
     reference = _reference(row["problem__reference_answer"], row["problem__reference_solution"])
-    options: dict[str, Any] = {"finish_reason": row["finish_reason"]}
+    own = row["problem__metadata__verifier_options"] if kind == row["problem__kind"] else None
+    own = own if isinstance(own, dict) else {}
+    options: dict[str, Any] = own | {"finish_reason": row["finish_reason"]}
     if row["truncated"]:
         options["finish_reason"] = "length"
     choices = row["problem__choices"] if kind == "choice" else None
     if choices:
         options["choices"] = choices
-    sha256 = reference_hash(reference, choices)
+    sha256 = reference_hash(reference, choices or own)
     version = versions.get(kind, NO_VERSION)
     return Task(row["pk"], row["char_count"], kind, version, reference, sha256, options)
 

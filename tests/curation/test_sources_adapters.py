@@ -266,6 +266,13 @@ def test_reasoning_gym_reads_model_task_and_system_prompt() -> None:
     assert trace.messages[0] == {"role": "system", "content": "think"}
 
 
+def test_reasoning_gym_names_what_a_puzzle_is_made_again_from() -> None:
+    record = convert("reasoning_gym", ROWS["reasoning_gym"], name="zebra", config={"seed": 45})
+    puzzle = {"dataset": "zebra", "config": {"seed": 45}, "index": 0}
+    assert record.kind == "logic"
+    assert record.metadata["verifier_options"] == {"puzzle": puzzle}
+
+
 def anchors(folder: Path, completion: str = "Hm 𝑥. So 4.</think>\n4") -> Path:
     chunks = [{"chunk": "Hm 𝑥.", "function_tags": ["plan"]}, {"chunk": "So 4."}, {"chunk": "lost"}]
     parts = {

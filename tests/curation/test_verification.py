@@ -39,7 +39,7 @@ def make_trace(project: Any) -> Callable[..., Any]:
 
     def make(text: str, reference: str | None = "14", kind: str = "math", **fields: Any) -> Any:
         digest = hashlib.sha256(f"{next(numbers)}{text}".encode()).hexdigest()
-        choices = fields.pop("choices", None)
+        choices, options = fields.pop("choices", None), fields.pop("options", None)
         problem = Problem.objects.create(
             project=project,
             source=source,
@@ -49,6 +49,7 @@ def make_trace(project: Any) -> Callable[..., Any]:
             reference_answer=reference,
             kind=kind,
             choices=choices,
+            metadata={"verifier_options": options} if options else {},
         )
         return Trace.objects.create(
             project=project,
@@ -266,3 +267,20 @@ def test_the_number_of_queries_does_not_grow_with_the_traces_of_a_page(
         make_trace(f"\\boxed{{{number}}}")
     with django_assert_max_num_queries(45):
         run_job(run_verify, "verify")
+
+
+def test_a_problems_own_options_reach_its_verifier_and_its_key(
+    run_job: Callable[..., Any], make_trace: Callable[..., Any], verifier: Any
+) -> None:
+    from curation.models import Problem, Verdict
+
+    clauses = {"dataset": "saturn", "entry": {"variables": 2, "clauses": [[1], [-2]]}}
+    puzzle = make_trace("<answer>10</answer>", None, "logic", options={"puzzle": clauses})
+    make_trace("<answer>ab</answer>", "AB", "regex", options={"flags": "i"})
+    assert judgements(run_job(run_verify, "verify"))["correct"] == 2
+    key = Verdict.objects.get(trace=puzzle).reference_sha256
+    assert key == reference_hash(None, {"puzzle": clauses})
+    changed = {"puzzle": clauses | {"entry": {"variables": 2, "clauses": [[-1], [-2]]}}}
+    Problem.objects.filter(pk=puzzle.problem_id).update(metadata={"verifier_options": changed})
+    assert judgements(run_job(run_verify, "verify"))["incorrect"] == 1
+    assert Verdict.objects.filter(trace=puzzle).count() == 2

@@ -1,4 +1,8 @@
-"""Evaluation results of reasoning-gym: several completions a puzzle, each with a partial score."""
+"""Evaluation results of reasoning-gym: several completions a puzzle, each with a partial score.
+
+A run names its generator, configuration and seed, and its rows stand in the generator's order: so
+each puzzle can be made again and judged by the generator's own scorer (the verifier ``logic``).
+"""
 
 from __future__ import annotations
 
@@ -30,15 +34,25 @@ def convert(row: ReadRow, file: str) -> list[ProblemRecord]:
     model = _model(file)
     found = [_trace(item, number, model, before) for number, item in enumerate(given or [])]
     names = {"task": row.context.get("name"), "category": row.context.get("category")}
+    puzzle = _puzzle(row)
+    metadata = {key: value for key, value in names.items() if value}
     return [
         ProblemRecord(
             question,
-            kind="exact",
+            kind="logic" if puzzle else "exact",
             reference_answer=reference_text(row.data.get("expected_answer")),
-            metadata={key: value for key, value in names.items() if value},
+            metadata=metadata | ({"verifier_options": {"puzzle": puzzle}} if puzzle else {}),
             traces=tuple(trace for trace in found if trace is not None),
         )
     ]
+
+
+def _puzzle(row: ReadRow) -> Row | None:
+    """What the row's puzzle is made again from, where its run says so."""
+    name, config = row.context.get("name"), row.context.get("config")
+    if not isinstance(name, str) or not isinstance(config, dict) or "seed" not in config:
+        return None
+    return {"dataset": name, "config": config, "index": row.line - 1}
 
 
 def _model(file: str) -> str:
