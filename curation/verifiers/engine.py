@@ -8,6 +8,7 @@ timeouts are off: they only set a flag that a big-integer loop in C never looks 
 from __future__ import annotations
 
 import re
+import signal
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,18 @@ _COMMAND_OR_TEXT = re.compile(r"\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[a
 def warm_up() -> None:
     """Load the libraries and fill their first caches; about a second, once per fork server."""
     compare_maths(r"\frac{1}{2}x", r"0.5x")
+
+
+def compare_within(seconds: float, reference: str, answer: str) -> dict[str, Any]:
+    """:func:`compare_maths`; SIGPROF ends the process after ``seconds`` of processor time.
+
+    By its default action: a loop of big integers in C would never let a handler run.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        return compare_maths(reference, answer)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def compare_maths(reference: str, answer: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from fractions import Fraction
 
 # Text groups are kept between these two marks, so that "cm" in \text{cm} is not c times m.
 TEXT_OPEN, TEXT_CLOSE = "\x01", "\x02"
+# Ends a row of a matrix; as two backslashes it would be taken for a doubled command.
+ROW_END = "\x03"
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _SUPERSCRIPT_RUN = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
@@ -43,6 +45,8 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:leq|leqslant)(?![a-zA-Z])", r"\\le"),
         (r"\\(?:geq|geqslant)(?![a-zA-Z])", r"\\ge"),
         (r"\\neq(?![a-zA-Z])", r"\\ne"),
+        (r"\\varnothing(?![a-zA-Z])", r"\\emptyset"),
+        (r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?![\w.])", r"\1 * 10^{\2}"),
         (r"(?<=\d)\{,\}(?=\d)", ","),
         (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])|\\circ(?![a-zA-Z])", " degrees"),
         (r"\\%", "%"),
@@ -51,6 +55,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:boxed|fbox)(?![a-zA-Z])", ""),
     )
 )
+_ROW_END = re.compile(r"\\\\(?:\s*\[[^][]*\])?(?=\s|[^a-zA-Z]|[a-zA-Z]\s*[&\\])")
 _TEXT_GROUP = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname|bm|boldsymbol)"
     r"\s*\{([^{}]*)\}"
@@ -68,9 +73,11 @@ _OUTER = re.compile(
 
 def normalise(text: str) -> str:
     """One spelling of an answer; text groups stand between TEXT_OPEN and TEXT_CLOSE."""
-    text = re.sub(f"[{TEXT_OPEN}{TEXT_CLOSE}]", " ", text)  # the marks are ours alone
+    text = re.sub(f"[{TEXT_OPEN}{TEXT_CLOSE}{ROW_END}]", " ", text)  # the marks are ours alone
     text = _unicode(text.strip())
     text = _strip_outer(text)
+    if r"\begin" in text:
+        text = _ROW_END.sub(ROW_END, text)
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
     text = _TEXT_GROUP.sub(lambda m: f"{TEXT_OPEN}{m.group(1)}{TEXT_CLOSE}", text)
@@ -166,4 +173,17 @@ UNITS = _units()
 def find_unit(text: str) -> Unit | None:
     """The known unit a unit text names, plural or not; None if it is unknown."""
     word = text.casefold().strip(" .")
-    return UNITS.get(word) or UNITS.get(word.removesuffix("s"))
+    power, word = _unit_power(word)
+    unit = UNITS.get(word) or UNITS.get(word.removesuffix("s"))
+    if unit is None or power == 1:
+        return unit
+    return Unit(f"{unit.dimension}^{power}", unit.factor**power)
+
+
+def _unit_power(word: str) -> tuple[int, str]:
+    """2 and "cm" for ``cm^2``, ``square cm`` and ``sq cm``; 1 and the word where there is none."""
+    for prefix, power in (("square ", 2), ("sq ", 2), ("cubic ", 3), ("cu ", 3)):
+        if word.startswith(prefix):
+            return power, word.removeprefix(prefix).strip()
+    match = re.fullmatch(r"(.+?) ?\^ ?\{?([23])\}?", word)
+    return (int(match[2]), match[1].strip()) if match else (1, word)

@@ -11,10 +11,11 @@ from typing import Any
 
 from .base import MAX_EXTRACTED, MAX_REFERENCE, Verdict, correct, error, incorrect, unverifiable
 from .extraction import Extraction, extract_answer
-from .latex import TEXT_CLOSE, TEXT_OPEN, normalise, squeeze
+from .latex import ROW_END, TEXT_CLOSE, TEXT_OPEN, normalise, squeeze
 from .pool import Outcome, default_pool
 from .quick import quick_equal
 from .reading import split_unit, units_clash
+from .structure import parts
 
 __all__ = ["MathVerifier", "quick_equal"]
 
@@ -22,6 +23,7 @@ CACHE_SIZE = 20_000
 # A reference with more plain words than this is a proof or a remark, not an answer.
 MAX_REFERENCE_WORDS = 6
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}(?![A-Za-z(])")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end) ?\{[a-zA-Z]*\*?\}")
 _FINAL = ("equal", "different", "bad_reference", "unparsed_answer")
 
 
@@ -41,7 +43,7 @@ class MathVerifier:
     """
 
     name = "math"
-    rules_version = "1"
+    rules_version = "2"
 
     def __init__(self) -> None:
         self._cache: OrderedDict[tuple[str, str], Outcome] = OrderedDict()
@@ -70,11 +72,15 @@ class MathVerifier:
         return self._algebra(gold, found, _seconds(options.get("timeout")))
 
     def _algebra(self, gold: str, found: Extraction, timeout: float | None) -> Verdict:
-        left, left_unit = for_engine(gold)
-        right, right_unit = for_engine(found.answer or "")
-        if units_clash(left_unit, right_unit):
-            return _decided(False, "exact", found, guard="units")
-        outcome = self._cached(left, right, timeout)
+        outcome = Outcome("equal")
+        for one, other in open_pairs(gold, found.answer or ""):
+            left, left_unit = for_engine(one)
+            right, right_unit = for_engine(other)
+            if units_clash(left_unit, right_unit):
+                return _decided(False, "exact", found, guard="units")
+            outcome = self._cached(left, right, timeout)
+            if outcome.name != "equal":
+                break
         return _verdict(outcome, found)
 
     def _cached(self, gold: str, answer: str, timeout: float | None) -> Outcome:
@@ -111,16 +117,26 @@ def clean_reference(reference: str | None) -> str:
     return text.strip()
 
 
+def open_pairs(gold: str, answer: str) -> list[tuple[str, str]]:
+    """What exact comparison left open: the two answers, or those of their parts."""
+    found = parts(normalise(gold), normalise(answer))
+    if found is None or isinstance(found, bool):
+        return [(gold, answer)]
+    return [pair for pair in found if quick_equal(*pair) is None]
+
+
 def is_expression(reference: str) -> bool:
     """Whether a reference may be mathematics: prose would be read as a product of letters."""
     text = normalise(reference[:MAX_EXTRACTED])
     text = re.sub(rf"{TEXT_OPEN}[^{TEXT_CLOSE}]*{TEXT_CLOSE}", " ", text)
+    text = _ENVIRONMENT.sub(" ", text)
     return len(_PLAIN_WORD.findall(text)) < 2 and any(c.isalnum() for c in text)
 
 
 def for_engine(text: str) -> tuple[str, str]:
     """(expression for the algebra system, unit) of an answer."""
     unit, rest = split_unit(normalise(text))
+    rest = rest.replace(ROW_END, r" \\ ")
     return rest.replace(TEXT_OPEN, r"\text{").replace(TEXT_CLOSE, "}"), unit
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import threading
 import time
 from concurrent.futures import CancelledError, wait
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DEFAULT_TIMEOUT = 5.0
+# A comparison may wait this many times its limit for a processor before it counts as stuck.
+PATIENCE = 4
 DEFAULT_MEMORY = 2 * 1024**3
 DEFAULT_MAX_TASKS = 2_000
 # How long a comparison may wait for a free child before its own time starts.
@@ -40,7 +43,9 @@ class Outcome:
 class MathPool:
     """Compares pairs of expressions in ``workers`` children; safe to call from many threads.
 
-    ``timeout`` is in seconds per comparison, ``memory`` in bytes of address space per child.
+    ``timeout`` is in seconds of processor time per comparison (a busy machine makes no verdict an
+    error), and PATIENCE times as many seconds on the clock; ``memory`` in bytes of address space
+    per child.
     """
 
     def __init__(
@@ -73,7 +78,9 @@ class MathPool:
 
         try:
             future = self._running().schedule(
-                engine.compare_maths, args=(reference, answer), timeout=limit
+                engine.compare_within,
+                args=(limit, reference, answer),
+                timeout=limit * PATIENCE,
             )
         except (ImportError, AssertionError, AttributeError, RuntimeError, OSError) as problem:
             self._drop()
@@ -141,7 +148,7 @@ def _outcome(future: Any, limit: float) -> Outcome:
     except TimeoutError:
         return Outcome("timeout", {"limit_s": limit})
     except ProcessExpired as problem:
-        return Outcome("crashed", {"exit": problem.exitcode})
+        return _expired(problem.exitcode, limit)
     except CancelledError:
         return Outcome("pool_unavailable", {"error": "closed"})
     except Exception as problem:  # whatever the library raised in the child
@@ -149,6 +156,12 @@ def _outcome(future: Any, limit: float) -> Outcome:
     if result["outcome"] == "memory":
         return Outcome("crashed", {"error": result["detail"].get("error", "memory")})
     return Outcome(result["outcome"], result["detail"])
+
+
+def _expired(exit_code: int, limit: float) -> Outcome:
+    if exit_code == -signal.SIGPROF:  # see engine.compare_within
+        return Outcome("timeout", {"limit_s": limit})
+    return Outcome("crashed", {"exit": exit_code})
 
 
 _default: MathPool | None = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from . import exactvalue as ev
 from .latex import TEXT_CLOSE, TEXT_OPEN, find_unit, normalise, plain_words, squeeze
 from .reading import MAX_LENGTH, Reading, Scalar, read_normalised
+from .structure import parts
 
 # A decimal stands for an exact number only with at least so many significant digits.
 MIN_SIGNIFICANT = 6
@@ -17,6 +19,7 @@ MAX_WORDS = 6
 _LETTER = re.compile(r"^[\s(\[]*([A-Ja-j])[\s)\].:]*$")
 _LETTER_FIRST = re.compile(r"^[\s(\[]*([A-J])(?:[)\].:]|\s*$)")
 _BASE = re.compile(r"^(\d+) ?_ ?\{?(\d+)\}?$")
+_LETTER_UNIT = re.compile(r"^(.*\d) ?([mgshl])$")
 _WORDY = re.compile(r"[A-Za-zÀ-ÿ一-鿿\s'-]{2,}")
 _MATH_WORD = re.compile(r"^(?:sqrt|frac|sin|cos|tan|log|ln|exp|pi|min|max|lim|cot|sec|csc|arc\w+)$")
 
@@ -39,10 +42,44 @@ def _quick_equal(a: str, b: str) -> bool | None:
         return None
     if squeeze(left) == squeeze(right):
         return True
+    return _compare_parts(left, right)
+
+
+def _compare_parts(left: str, right: str) -> bool | None:
+    """Answers with parts are equal where every part is; others are compared whole."""
+    found = parts(left, right)
+    if found is None:
+        return _compare_wholes(left, right)
+    if isinstance(found, bool):
+        return found
+    decided = [_quick_equal(one, other) for one, other in found]
+    return False if False in decided else None if None in decided else True
+
+
+def _compare_wholes(left: str, right: str) -> bool | None:
     decided = _compare_bases(left, right)
     if decided is None:
-        decided = _compare_readings(read_normalised(left), read_normalised(right))
+        decided = _compare_readings(*_readings(left, right))
     return _compare_words(left, right) if decided is None else decided
+
+
+def _readings(left: str, right: str) -> tuple[Reading | None, Reading | None]:
+    """Both readings; a lone letter after a number is a unit where the other side has that unit."""
+    a, b = read_normalised(left), read_normalised(right)
+    if a is None and b is not None:
+        return _read_beside(left, b), b
+    if b is None and a is not None:
+        return a, _read_beside(right, a)
+    return a, b
+
+
+def _read_beside(text: str, other: Reading) -> Reading | None:
+    match, known = _LETTER_UNIT.match(text), find_unit(other.unit)
+    unit = find_unit(match[2]) if match else None
+    if match is None or unit is None or known is None or unit.dimension != known.dimension:
+        return None
+    number = read_normalised(match[1])
+    return None if number is None else replace(number, unit=match[2])
 
 
 def _compare_bases(a: str, b: str) -> bool | None:
@@ -147,7 +184,7 @@ def _collections_equal(a: Reading, b: Reading) -> bool | None:
     if a.kind == b.kind == "tuple" and a.brackets != b.brackets:
         return None
     if {a.kind, b.kind} == {"set", "tuple"}:
-        return None
+        return False  # a point or an interval is not the set of its two numbers
     if (a.kind == "ratio") != (b.kind == "ratio"):
         return None
     if "tuple" in (a.kind, b.kind) or "ratio" in (a.kind, b.kind):
@@ -188,6 +225,14 @@ def _compare_words(a: str, b: str) -> bool | None:
     return False if len(left.split()) <= MAX_WORDS else None
 
 
+def _may_be_product(word: str) -> bool:
+    """Whether letters may be variables: one or two, or neighbours of the alphabet as in "xyz"."""
+    if len(word) < 3:
+        return word != "no"
+    codes = sorted(map(ord, word))
+    return len(word) < 5 and codes == list(range(codes[0], codes[0] + len(codes)))
+
+
 def _opened(text: str) -> str:
     return re.sub(rf"[{TEXT_OPEN}{TEXT_CLOSE}]", "", text).strip()
 
@@ -204,7 +249,6 @@ def _as_words(text: str) -> str | None:
         return None
     words = plain_words(opened)
     in_text_group = text.startswith(TEXT_OPEN) and text.endswith(TEXT_CLOSE)
-    longest = max((len(word) for word in words.split()), default=0)
-    if not in_text_group and (longest < 5 and words not in ("yes", "no", "true", "none")):
+    if not in_text_group and all(_may_be_product(word) for word in words.split()):
         return None
     return None if any(_MATH_WORD.match(word) for word in words.split()) else words

@@ -137,10 +137,10 @@ def _read_container(text: str) -> Reading | None:
             continue
         closing = ")" if text.endswith(")") else "]" if text.endswith("]") else "\\}"
         kind = "set" if opening == "\\{" else "tuple"
-        parts = _split_items(inner)
+        parts = split_items(inner)
         if len(parts) > 1 or kind == "set":
             return _collection(kind, parts, opening + closing)
-    parts = _split_items(text)
+    parts = split_items(text)
     return _collection("list", parts, "") if len(parts) > 1 else None
 
 
@@ -159,7 +159,7 @@ def _inside(text: str, opening: str) -> str | None:
     return inner if depth == 0 else None
 
 
-def _split_items(text: str) -> list[str]:
+def split_items(text: str) -> list[str]:
     """Split at top-level commas, semicolons and joining words."""
     text = _SEPARATOR_WORDS.sub(" , ", text)
     items, depth, start = [], 0, 0

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from curation.verifiers import VERIFIERS, Verdict, Verifier, verify
 from curation.verifiers.math import quick_equal
+from tests.curation.answer_pairs import SAME, TRAPS
 
 # (reference, answer): equal, decided without the algebra system.
 EQUAL = [
@@ -65,6 +66,7 @@ EQUAL = [
     ("B", "(B) twelve"),
     ("2516_8", "2516"),
     ("12:30", "12:30"),
+    ("x>3", r"(3,\infty)"),
 ]  # fmt: skip
 
 # (reference, answer): traps that look equal, or that a lenient comparison takes for equal.
@@ -119,7 +121,6 @@ ALGEBRA = [
     (r"\frac{x}{2}", "0.5x", True),
     ("2x+1", "y=2x+1", True),
     (r"\binom{5}{2}", "10", True),
-    ("x>3", r"(3,\infty)", True),
     ("x+2y-3z+4=0", "2x+4y-6z+8=0", True),
     ("(x+1)^2", "x^2+2x+2", False),
     ("2^{n+1}", "2^{n-1}", False),
@@ -343,3 +344,44 @@ def test_importing_the_verifiers_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# Equal only for positive a and b; the algebra system does not assume that, and neither do we.
+NOT_SEEN = {(r"\ln(ab)", r"\ln a+\ln b")}
+
+
+@pytest.mark.parametrize("topic", SAME)
+def test_equal_answers_written_otherwise_are_correct(topic: str) -> None:
+    pairs = [pair for pair in SAME[topic] if pair not in NOT_SEEN]
+    found = {pair: verify("math", boxed(pair[1]), pair[0]).verdict for pair in pairs}
+    assert {pair for pair, verdict in found.items() if verdict != "correct"} == set()
+
+
+@pytest.mark.parametrize("topic", TRAPS)
+def test_no_trap_is_taken_for_the_reference(topic: str) -> None:
+    found = {pair: verify("math", boxed(pair[1]), pair[0]).verdict for pair in TRAPS[topic]}
+    assert {pair for pair, verdict in found.items() if verdict != "incorrect"} == set()
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "equal"),
+    [
+        (r"\begin{pmatrix}a\\b\end{pmatrix}", r"\begin{bmatrix}a\\b\end{bmatrix}", True),
+        (r"\begin{pmatrix}x+1\\2\end{pmatrix}", r"\begin{pmatrix}1+x\\2\end{pmatrix}", True),
+        (r"\begin{pmatrix}x+1\\2\end{pmatrix}", r"\begin{pmatrix}x\\2\end{pmatrix}", False),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", "(1,2)", True),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", "(2,1)", False),
+        ("x=a+1, y=2", "y=2, x=1+a", True),
+        ("(a) x+1 (b) 2", "(a) 1+x, (b) 2", True),
+        ("(a) 3 (b) 4", "3, 4", True),
+        ("x<3", "3>x", True),
+        (r"\{x \mid 0<x\le 2\}", "(0,2]", True),
+        (r"1 \le x \le \sqrt{2}", r"[1,\sqrt2]", True),
+        ("1 square m", r"10000\text{ cm}^2", True),
+    ],
+)
+def test_answers_with_parts_are_compared_part_by_part(
+    reference: str, answer: str, equal: bool
+) -> None:
+    verdict = verify("math", boxed(answer), reference)
+    assert verdict.verdict == ("correct" if equal else "incorrect")
