@@ -6,13 +6,15 @@ Importing it loads the standard library only.
 from __future__ import annotations
 
 from curation.segmentation.analysis import Analysis, analyse, segment
-from curation.segmentation.proposals import POLICIES, Derived, apply_cuts, cuts_of, propose_cuts
+from curation.segmentation.joins import Derived, apply_cuts, check_derived
+from curation.segmentation.proposals import POLICIES, cuts_of, propose_cuts
 from curation.segmentation.tags import ReasoningSplit, split_reasoning
 from curation.segmentation.types import (
     SEGMENTER_VERSION,
     AnswerMention,
     Cut,
     Equal,
+    Evidence,
     Loop,
     Segment,
 )
@@ -25,11 +27,13 @@ __all__ = [
     "Cut",
     "Derived",
     "Equal",
+    "Evidence",
     "Loop",
     "ReasoningSplit",
     "Segment",
     "analyse",
     "apply_cuts",
+    "check_derived",
     "cuts_of",
     "propose_cuts",
     "segment",

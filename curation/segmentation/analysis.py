@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from curation.segmentation import attempts, kinds
 from curation.segmentation.answers import (
@@ -16,7 +16,14 @@ from curation.segmentation.leaves import Leaf, split_leaves
 from curation.segmentation.repeats import find_loop, find_repeats, leaf_ids
 from curation.segmentation.statements import BOXED, CONCLUDED, HEDGED, STATED
 from curation.segmentation.tags import ReasoningSplit, find_tags
-from curation.segmentation.types import AnswerMention, Equal, Loop, Segment
+from curation.segmentation.types import (
+    NO_EVIDENCE,
+    AnswerMention,
+    Equal,
+    Evidence,
+    Loop,
+    Segment,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +31,17 @@ class Analysis:
     """All that the rules find in a trace.
 
     ``repeats`` maps a leaf to the earlier leaf it repeats; ``first_correct`` is the first statement
-    of the reference answer (None without a reference).
+    of the reference answer (None without a reference). ``evidence`` is what others know of it.
     """
 
+    text: str = field(repr=False)
     split: ReasoningSplit
     segments: tuple[Segment, ...]
     answers: tuple[AnswerMention, ...]
     first_correct: AnswerMention | None
     repeats: dict[int, int]
     loop: Loop | None
+    evidence: Evidence = NO_EVIDENCE
 
 
 def analyse(text: str, reference: str | None = None, equal: Equal | None = None) -> Analysis:
@@ -60,13 +69,15 @@ def study(
     segments: Sequence[Segment],
     reference: str | None = None,
     equal: Equal | None = None,
+    evidence: Evidence | None = None,
 ) -> Analysis:
     """The analysis of given segments (ValueError when they do not partition ``text``)."""
     ends = [0, *(part.end for part in segments)]
     if [part.start for part in segments] != ends[:-1] or ends[-1] != len(text):
         raise ValueError("the segments do not partition the text")
     mentions = find_answers(text, segments, reference, equal)
-    return _complete(text, find_tags(text).split, segments, mentions, reference)
+    found = _complete(text, find_tags(text).split, segments, mentions, reference)
+    return replace(found, evidence=evidence) if evidence else found
 
 
 def _complete(
@@ -79,6 +90,7 @@ def _complete(
     ids = leaf_ids(text, segments)
     end = len(text) if split.style == "none" else split.reasoning_end
     return Analysis(
+        text=text,
         split=split,
         segments=tuple(segments),
         answers=tuple(mentions),

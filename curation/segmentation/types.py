@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # Part of every stored segmentation: raise it when any range, kind or path can come out different.
-SEGMENTER_VERSION = "1"
+SEGMENTER_VERSION = "2"
 
 # Says whether two answers are the same; None when it cannot decide cheaply.
 Equal = Callable[[str, str], bool | None]
@@ -62,3 +62,19 @@ class Loop:
     first_leaf: int
     period: int
     times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What models or people know of a trace beyond the rules; all of it may be missing.
+
+    ``errors``: ranges of code points that are wrong. ``clusters``: numbers of attempts (from 1)
+    that share a method. ``sufficient``: the end of a prefix from which a student answers right.
+    """
+
+    errors: tuple[tuple[int, int], ...] = ()
+    clusters: tuple[tuple[int, ...], ...] | None = None
+    sufficient: int | None = None
+
+
+NO_EVIDENCE = Evidence()
