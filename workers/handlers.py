@@ -14,6 +14,7 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "generate": ("curation.generation:run_generate", "llm"),
     "verify": ("curation.verification:run_verify", "default"),
     "grade": ("curation.difficulty.grade:run_grade", "default"),
+    "make_problems": ("curation.puzzles:run_make_problems", "default"),
     "segment": ("curation.segments:run_segment", "default"),
     "select": ("curation.selection.run:run_select", "default"),
     "export": ("curation.exports.run:run_export", "default"),

@@ -82,6 +82,32 @@ def kodcode_band(successes: int, trials: int, variant: str = "code") -> str | No
     return "hard" if 3 * successes < trials else "medium"
 
 
+class Fit(NamedTuple):
+    """A least-squares line and the share of the variance that it explains."""
+
+    slope: float
+    intercept: float
+    r2: float
+
+
+def linear_fit(points: Sequence[tuple[float, float]]) -> Fit | None:
+    """The line through (x, y) points; None with fewer than three, or where x or y does not vary.
+
+    SATURN's script draws it through formula difficulty and measured pass rate and prints R^2.
+    """
+    count = len(points)
+    if count < 3:
+        return None
+    mean_x = math.fsum(x for x, _ in points) / count
+    mean_y = math.fsum(y for _, y in points) / count
+    xx = math.fsum((x - mean_x) ** 2 for x, _ in points)
+    yy = math.fsum((y - mean_y) ** 2 for _, y in points)
+    if xx == 0 or yy == 0:
+        return None
+    xy = math.fsum((x - mean_x) * (y - mean_y) for x, y in points)
+    return Fit(xy / xx, mean_y - xy / xx * mean_x, xy * xy / (xx * yy))
+
+
 @dataclass(frozen=True)
 class Tally:
     """Verdicts of one problem, model and sampling. Only the first two decide the pass rate."""

@@ -17,6 +17,14 @@ from curation.models.endpoint import ModelEndpoint
 from curation.models.trace import FailedGeneration, Trace
 from curation.models.verdict import Verdict
 from curation.models.difficulty import Difficulty
+from curation.models.judgement import (
+    DisputeDecision,
+    JudgePrompt,
+    JudgeVote,
+    PseudoReference,
+    ReferenceDispute,
+    RewardSeries,
+)
 from curation.models.segment import CutProposal, Segment, Segmentation
 from curation.models.outcome import ReviewOutcome
 from curation.models.selection import Recipe, Selection, SelectionExclusion, SelectionRow
@@ -41,6 +49,7 @@ __all__ = [
     "BenchmarkItem",
     "CutProposal",
     "Difficulty",
+    "DisputeDecision",
     "DuplicateChoice",
     "DuplicateCluster",
     "DuplicateMember",
@@ -50,6 +59,8 @@ __all__ = [
     "ImportReject",
     "Job",
     "JobLog",
+    "JudgePrompt",
+    "JudgeVote",
     "Membership",
     "ModelEndpoint",
     "Outbox",
@@ -58,8 +69,11 @@ __all__ = [
     "ProblemOccurrence",
     "ProcessBeat",
     "Project",
+    "PseudoReference",
     "Recipe",
+    "ReferenceDispute",
     "ReviewOutcome",
+    "RewardSeries",
     "Schedule",
     "ScheduleRun",
     "Segment",
