@@ -15,6 +15,7 @@ from django.http import Http404
 from curation.models import (
     Benchmark,
     BenchmarkHit,
+    ContinuationProbe,
     DuplicateCluster,
     Export,
     Job,
@@ -52,6 +53,7 @@ PROJECT_PATH: dict[type[Model], str] = {
     TrainingRun: "project",
     JudgePrompt: "project",
     ReferenceDispute: "problem__project",
+    ContinuationProbe: "trace__project",
     Job: "project",
     Schedule: "project",
     Webhook: "project",

@@ -25,6 +25,7 @@ from curation.models.judgement import (
     ReferenceDispute,
     RewardSeries,
 )
+from curation.models.proof import ContinuationProbe
 from curation.models.segment import CutProposal, Segment, Segmentation
 from curation.models.outcome import ReviewOutcome
 from curation.models.selection import Recipe, Selection, SelectionExclusion, SelectionRow
@@ -47,6 +48,7 @@ __all__ = [
     "Benchmark",
     "BenchmarkHit",
     "BenchmarkItem",
+    "ContinuationProbe",
     "CutProposal",
     "Difficulty",
     "DisputeDecision",

@@ -15,6 +15,12 @@ class Segmentation(models.Model):
     leaves = models.IntegerField()
     first_correct = models.IntegerField(null=True)  # position of the first correct answer
     summary = models.JSONField(default=dict, blank=True)
+    # What it was made with: another reference or tokenizer makes it stale (curation.segments).
+    reference_sha256 = models.CharField(max_length=64, blank=True)
+    tokenizer = models.CharField(max_length=64, blank=True)
+    tokens = models.IntegerField(null=True)  # of the whole text, by that tokenizer
+    # Against the segmentation it follows: {"from", "same", "moved": [...], "lost": [...]}.
+    reanchored = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
