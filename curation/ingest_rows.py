@@ -131,9 +131,11 @@ class _Writer:
 
     def _problems(self, entries: list[_Entry]) -> None:
         """Find or make the problem of each entry."""
-        first = {entry.norm: entry for entry in reversed(entries)}
+        first: dict[str, _Entry] = {}  # in the order of the file, and so are the new ids
+        for entry in entries:
+            first.setdefault(entry.norm, entry)
         known = self._known_problems(first)
-        missing = sorted(norm for norm in first if norm not in known)
+        missing = [norm for norm in first if norm not in known]
         if missing:
             copy_rows(Problem, [_problem(self.source, first[norm]) for norm in missing])
             known |= self._known_problems(missing)

@@ -108,8 +108,9 @@ class Supervisor:
 
     def _start(self) -> None:
         self.children = [Child(part, self.token) for part in parts.all_parts()]
+        first = not prepare.is_remembered()
         for child in self.children:
-            if child.part.early:
+            if child.part.early or (child.part.ahead and first):
                 self._start_child(child)
         self.servers = embedded_servers()
         for server in self.servers:

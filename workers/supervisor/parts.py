@@ -29,6 +29,7 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     early: bool = False  # starts before the database is prepared
     late: bool = False  # starts when the web answers, so that a start shows pages soon
+    ahead: bool = False  # but on a first start, which waits for the tables, at once
     last: bool = False  # stopped after the parts that use it
     token_file: Path | None = None  # its content is told as WHITTLE_TOKEN; no start without it
 
@@ -140,7 +141,7 @@ def teacher() -> Part:
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     told = environment() | offline
     told.setdefault("OMP_NUM_THREADS", "1")
-    return Part("teacher", command, told, late=True)
+    return Part("teacher", command, told, late=True, ahead=True)
 
 
 def trainer() -> Part:
