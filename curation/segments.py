@@ -1,98 +1,227 @@
-"""Segmentation jobs: read traces, store their leaves and cut proposals (curation.segmentation)."""
+"""Segmentation jobs: read traces, store their leaves and cut proposals (curation.segmentation).
+
+A segmentation is stale when the problem's reference or the project's tokenizer is another than it
+was made with: the next run replaces it. A new segmenter version makes a new one beside it, which
+says what moved against the one before.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, TextField, Value
+from django.db.models.expressions import Func
+from django.db.models.functions import Coalesce
 
+from curation import paths
 from curation.jobs import JobContext, JobError
-from curation.models import CutProposal, Segmentation, Trace
-from curation.segmentation import (
-    POLICIES,
-    SEGMENTER_VERSION,
-    Analysis,
-    AnswerMention,
-    analyse,
-    cuts_of,
+from curation.models import CutProposal, Project, Segment, Segmentation, Trace
+from curation.segmentation import POLICIES, SEGMENTER_VERSION, Analysis, analyse, cuts_of
+from curation.segmentation.anchors import LOST, SAME, Anchor, reanchor
+from curation.segmentation.learned import KindModel, UnknownModel
+from curation.segmentation.learned import load as load_kinds
+from curation.segmentation.report import summarise
+from curation.segmentation.tokens import (
+    TokenCounter,
+    UnknownTokenizer,
+    default_name,
+    tokens_in,
 )
-from curation.segmentation.kinds import KINDS_VERSION
+from curation.segmentation.tokens import load as load_tokenizer
 
-SEGMENTER = f"rules-{SEGMENTER_VERSION}"
+RULES = f"rules-{SEGMENTER_VERSION}"
+SEGMENTER = RULES
 DEFAULT_POLICIES = ("after-first-correct", "loops")
 # One transaction takes this many traces, or fewer when they are long.
 BATCH_TRACES, BATCH_CHARACTERS = 50, 1_000_000
-# Mentions kept in the summary; a looping trace can state its answer thousands of times.
-SUMMARY_ANSWERS = 100
+# Moved ranges listed per trace; all are counted.
+LISTED = 200
+
+
+@dataclass(frozen=True)
+class Found:
+    """One trace with what was found in it."""
+
+    trace: Trace
+    analysis: Analysis
+    starts: list[int] | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How traces of a project are read: which kinds of leaf, which tokenizer, which policies."""
+
+    policies: tuple[str, ...] = DEFAULT_POLICIES
+    counter: TokenCounter | None = None
+    kinds: KindModel | None = None
+
+    @property
+    def segmenter(self) -> str:
+        """The name its segmentations are stored under."""
+        return f"{RULES}+{self.kinds.name}" if self.kinds else RULES
+
+    @property
+    def tokenizer(self) -> str:
+        return self.counter.name if self.counter else ""
+
+    def read(self, trace: Trace, reference: str | None) -> Found:
+        """Analyse one trace; nothing is written."""
+        analysis = analyse(trace.text, reference, relabel=self.kinds)
+        return Found(trace, analysis, self.counter.starts(trace.text) if self.counter else None)
 
 
 def run_segment(ctx: JobContext) -> None:
-    """Segment every trace that lacks a segmentation by this segmenter.
+    """Segment every trace that lacks a current segmentation by this segmenter.
 
-    Parameters: ``source`` (name), ``ids`` (trace ids), ``policy`` (a name or a list of names;
-    default: after-first-correct and loops). Counts: traces, segments, proposals.
+    Parameters: ``source`` (name), ``ids`` (trace ids), ``policy`` (a name, a list of names or
+    ``all``; default: after-first-correct and loops), ``kinds`` (name of a trained classifier).
+    Counts: traces, segments, proposals. JobError ``unknown_policy``, ``unknown_tokenizer``,
+    ``unknown_kinds``.
     """
-    policies = _policies(ctx.params.get("policy"))
-    todo = _wanted(ctx)
+    reader = reader_of(ctx.project, ctx.params)
+    todo = _wanted(ctx, reader)
     ctx.set_total(ctx.job.done + todo.count())
     for name in ("traces", "segments", "proposals"):
         ctx.count(**{name: 0})
     for batch in _batches(todo):
-        results = [(trace, _analyse(ctx, trace)) for trace in batch]
+        results = [_read(ctx, reader, trace) for trace in batch]
         with ctx.chunk():
-            segments, proposals = store_analyses(results, policies)
+            segments, proposals = store_analyses(results, reader)
             ctx.advance(len(batch), traces=len(batch), segments=segments, proposals=proposals)
+
+
+def reader_of(project: Project, params: dict[str, Any]) -> Reader:
+    """The reader that a job's parameters and the project's settings ask for; JobError."""
+    return Reader(_policies(params.get("policy")), _counter(project), _kinds(params.get("kinds")))
+
+
+def tokenizer_name(project: Project) -> str:
+    """The tokenizer a project counts with: its setting ``tokenizer``, else the default."""
+    return str(project.settings.get("tokenizer") or default_name())
+
+
+def tokenizer_folder() -> Any:
+    """Where a team puts the files of its own tokenizers."""
+    return paths.home() / "tokenizers"
+
+
+def kinds_folder() -> Any:
+    """Where ``train_kinds`` puts classifiers."""
+    return paths.home() / "kinds"
 
 
 def store_segmentation(
     trace: Trace, reference: str | None, policies: Sequence[str] = DEFAULT_POLICIES
 ) -> Segmentation:
     """Segment one trace against a reference answer and store it; the row that exists if it does."""
+    reader = Reader(tuple(policies), _counter(trace.project))
     with transaction.atomic():
-        store_analyses([(trace, analyse(trace.text, reference))], policies)
-    return Segmentation.objects.get(trace=trace, segmenter=SEGMENTER)
+        store_analyses([reader.read(trace, reference)], reader)
+    return Segmentation.objects.get(trace=trace, segmenter=reader.segmenter)
 
 
-def store_analyses(
-    results: Sequence[tuple[Trace, Analysis]], policies: Sequence[str]
-) -> tuple[int, int]:
-    """Write what the rules found; the numbers of segments and proposals written.
+def store_analyses(results: Sequence[Found], reader: Reader) -> tuple[int, int]:
+    """Write what was found; the numbers of segments and proposals written.
 
-    A trace that has a segmentation already is left out. Call it in a transaction: a segmentation
-    is either whole or not there. The traces' rows are locked, so two jobs do not meet.
+    A trace with a current segmentation is left out, a stale one is replaced. Call it in a
+    transaction: a segmentation is either whole or not there. The traces' rows are locked, so two
+    jobs do not meet.
     """
-    ids = [trace.pk for trace, _ in results]
-    list(Trace.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
-    known = Segmentation.objects.filter(trace__in=ids, segmenter=SEGMENTER)
-    done = set(known.values_list("trace", flat=True))
-    fresh = [(trace, analysis) for trace, analysis in results if trace.pk not in done]
-    rows = Segmentation.objects.bulk_create(_segmentation(t, a) for t, a in fresh)
-    segments = copy_segments(
-        (row.pk, trace.text, analysis) for row, (trace, analysis) in zip(rows, fresh, strict=True)
+    ids = [found.trace.pk for found in results]
+    locked = Trace.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
+    references = dict(locked.values_list("pk", "problem__reference_answer"))
+    done = _current(ids, references, reader)
+    fresh = [found for found in results if found.trace.pk not in done]
+    older = _older([found.trace.pk for found in fresh], reader.segmenter)
+    fresh_ids = [found.trace.pk for found in fresh]
+    Segmentation.objects.filter(trace__in=fresh_ids, segmenter=reader.segmenter).delete()
+    rows = Segmentation.objects.bulk_create(
+        _segmentation(found, references[found.trace.pk], reader, older.get(found.trace.pk))
+        for found in fresh
     )
-    proposals = [
-        proposal
-        for row, (trace, analysis) in zip(rows, fresh, strict=True)
-        for proposal in _proposal_rows(row, trace, analysis, policies)
-    ]
+    pairs = list(zip(rows, fresh, strict=True))
+    segments = copy_segments((row.pk, f.trace.text, f.analysis) for row, f in pairs)
+    proposals = [item for row, f in pairs for item in _proposal_rows(row, f, reader.policies)]
     CutProposal.objects.bulk_create(proposals, batch_size=1000)
+    _count_tokens(fresh)
     return segments, len(proposals)
 
 
-def _segmentation(trace: Trace, analysis: Analysis) -> Segmentation:
-    first = analysis.first_correct
-    return Segmentation(
-        trace=trace,
-        segmenter=SEGMENTER,
-        leaves=len(analysis.segments),
-        first_correct=first.start if first else None,
-        summary=summary(analysis),
+def reference_hash(reference: str | None) -> str:
+    """SHA-256 of a reference answer, of the empty text without one."""
+    return hashlib.sha256((reference or "").encode()).hexdigest()
+
+
+def _current(ids: Sequence[int], references: dict[int, str | None], reader: Reader) -> set[int]:
+    """Traces whose segmentation was made with the same reference and tokenizer."""
+    rows = Segmentation.objects.filter(
+        trace__in=ids, segmenter=reader.segmenter, tokenizer=reader.tokenizer
     )
+    return {
+        trace
+        for trace, made_with in rows.values_list("trace", "reference_sha256")
+        if made_with == reference_hash(references[trace])
+    }
+
+
+def _older(ids: Sequence[int], segmenter: str) -> dict[int, Segmentation]:
+    """The newest segmentation by another segmenter of each trace that has one."""
+    rows = Segmentation.objects.filter(trace__in=ids).exclude(segmenter=segmenter)
+    return {row.trace_id: row for row in rows.order_by("pk")}
+
+
+def _count_tokens(found: Sequence[Found]) -> None:
+    """The student's count goes to the trace; what the server counted stays in its own column."""
+    counted = []
+    for item in found:
+        if item.starts is not None and item.trace.token_count != len(item.starts):
+            item.trace.token_count = len(item.starts)
+            counted.append(item.trace)
+    Trace.objects.bulk_update(counted, ["token_count"], batch_size=500)
+
+
+def _segmentation(
+    found: Found, reference: str | None, reader: Reader, before: Segmentation | None
+) -> Segmentation:
+    first = found.analysis.first_correct
+    version = reader.kinds.name if reader.kinds else None
+    given = {"kinds_version": version} if version else {}
+    return Segmentation(
+        trace=found.trace,
+        segmenter=reader.segmenter,
+        leaves=len(found.analysis.segments),
+        first_correct=first.start if first else None,
+        summary=summarise(found.analysis, found.starts, **given),
+        reference_sha256=reference_hash(reference),
+        tokenizer=reader.tokenizer,
+        tokens=None if found.starts is None else len(found.starts),
+        reanchored=None if before is None else moved_against(before, found),
+    )
+
+
+def moved_against(before: Segmentation, found: Found) -> dict[str, Any]:
+    """What of an older segmentation is no leaf any more, as ranges of the text.
+
+    A label that a person set keeps its range whatever the segmenter; the list says which leaves it
+    now stands on in part.
+    """
+    rows = Segment.objects.filter(segmentation=before).order_by("index")
+    anchors = [Anchor(*row) for row in rows.values_list("start", "end", "quote_sha256")]
+    placed = reanchor(anchors, found.trace.text, found.analysis.segments)
+    moved = [p for p in placed if p.status not in (SAME, LOST)]
+    lost = [p for p in placed if p.status == LOST]
+    return {
+        "from": before.segmenter,
+        "same": sum(p.status == SAME for p in placed),
+        "moved_count": len(moved),
+        "moved": [[p.start, p.end, p.first, p.last] for p in moved[:LISTED]],
+        "lost": [[p.start, p.end] for p in lost[:LISTED]],
+    }
 
 
 COPY = (
@@ -114,44 +243,60 @@ def copy_segments(found: Iterable[tuple[int, str, Analysis]]) -> int:
     return count
 
 
-def summary(analysis: Analysis) -> dict[str, Any]:
-    """The figures of a trace that lists and plots need without its leaves."""
-    loop, first = analysis.loop, analysis.first_correct
-    return {
-        "kinds_version": KINDS_VERSION,
-        "style": analysis.split.style,
-        "closed": analysis.split.closed,
-        "kinds": dict(Counter(segment.kind for segment in analysis.segments)),
-        "attempts": _distinct(analysis, "Solution_Explore"),
-        "checks": _distinct(analysis, "Verify"),
-        "repeats": len(analysis.repeats),
-        "loop": loop and {"start": loop.start, "period": loop.period, "times": loop.times},
-        "after_first_correct": _after(analysis, first.leaf) if first else None,
-        "mentions": len(analysis.answers),
-        "answers": [_mention(mention) for mention in analysis.answers[:SUMMARY_ANSWERS]],
-    }
-
-
 def quote_hash(text: str, start: int, end: int) -> str:
     """SHA-256 of what a range quotes."""
     return hashlib.sha256(text[start:end].encode()).hexdigest()
 
 
 def _policies(given: object) -> tuple[str, ...]:
+    if given == "all":
+        return tuple(POLICIES)
     names = DEFAULT_POLICIES if not given else (given,) if isinstance(given, str) else given
     if not isinstance(names, list | tuple) or not all(name in POLICIES for name in names):
-        raise JobError("unknown_policy", f"policy must be among {', '.join(POLICIES)}")
+        raise JobError("unknown_policy", f"policy must be all or among {', '.join(POLICIES)}")
     return tuple(names)
 
 
-def _wanted(ctx: JobContext) -> QuerySet[Trace]:
+def _counter(project: Project) -> TokenCounter:
+    try:
+        return load_tokenizer(tokenizer_name(project), tokenizer_folder())
+    except UnknownTokenizer as error:
+        raise JobError("unknown_tokenizer", str(error)) from None
+
+
+def _kinds(name: object) -> KindModel | None:
+    if not name:
+        return None
+    try:
+        return load_kinds(str(name), kinds_folder())
+    except UnknownModel as error:
+        raise JobError("unknown_kinds", str(error)) from None
+
+
+def _wanted(ctx: JobContext, reader: Reader) -> QuerySet[Trace]:
+    """Traces without a current segmentation, without reading any text."""
     traces = Trace.objects.filter(project=ctx.project)
     if source := ctx.params.get("source"):
         traces = traces.filter(source__name=source)
     if (ids := ctx.params.get("ids")) is not None:
         traces = traces.filter(pk__in=ids)
-    done = Segmentation.objects.filter(segmenter=SEGMENTER).values("trace")
-    return traces.exclude(pk__in=done).order_by("pk")
+    current = Segmentation.objects.filter(
+        trace=OuterRef("pk"),
+        segmenter=reader.segmenter,
+        tokenizer=reader.tokenizer,
+        reference_sha256=OuterRef("reference_hash"),
+    )
+    hashed = traces.annotate(reference_hash=_sql_hash("problem__reference_answer"))
+    return hashed.filter(~Exists(current)).order_by("pk")
+
+
+def _sql_hash(column: str) -> Func:
+    """``reference_hash`` of a column, in SQL."""
+    return Func(
+        Coalesce(F(column), Value("")),
+        template="encode(sha256(convert_to(%(expressions)s, 'UTF8')), 'hex')",
+        output_field=TextField(),
+    )
 
 
 def _batches(todo: QuerySet[Trace]) -> Iterator[list[Trace]]:
@@ -172,48 +317,26 @@ def _batches(todo: QuerySet[Trace]) -> Iterator[list[Trace]]:
         yield list(Trace.objects.filter(pk__in=ids).select_related("problem").order_by("pk"))
 
 
-def _analyse(ctx: JobContext, trace: Trace) -> Analysis:
+def _read(ctx: JobContext, reader: Reader, trace: Trace) -> Found:
     ctx.check()
-    return analyse(trace.text, trace.problem.reference_answer)
+    return reader.read(trace, trace.problem.reference_answer)
 
 
 def _proposal_rows(
-    segmentation: Segmentation, trace: Trace, analysis: Analysis, policies: Sequence[str]
+    segmentation: Segmentation, found: Found, policies: Sequence[str]
 ) -> Iterator[CutProposal]:
+    text = found.trace.text
     for policy in policies:
-        for cut in cuts_of(analysis, policy):
+        for cut in cuts_of(found.analysis, policy):
+            tokens = None
+            if found.starts is not None:
+                tokens = tokens_in(found.starts, cut.start, cut.end)
             yield CutProposal(
                 segmentation=segmentation,
                 policy=policy,
                 start=cut.start,
                 end=cut.end,
                 reason=cut.reason[:200],
-                quote_sha256=quote_hash(trace.text, cut.start, cut.end),
-                tokens=_tokens(trace, cut.end - cut.start),
+                quote_sha256=quote_hash(text, cut.start, cut.end),
+                tokens=tokens,
             )
-
-
-def _tokens(trace: Trace, characters: int) -> int | None:
-    """Tokens of a range by its share of the trace; None where the trace was not counted."""
-    if trace.token_count is None or not trace.char_count:
-        return None
-    return round(trace.token_count * characters / trace.char_count)
-
-
-def _distinct(analysis: Analysis, part: str) -> int:
-    return len({leaf.path for leaf in analysis.segments if leaf.path[0] == part})
-
-
-def _after(analysis: Analysis, leaf: int) -> int:
-    """Code points of the reasoning behind the leaf that first states the answer."""
-    return max(0, analysis.split.reasoning_end - analysis.segments[leaf].end)
-
-
-def _mention(mention: AnswerMention) -> dict[str, Any]:
-    return {
-        "start": mention.start,
-        "end": mention.end,
-        "value": mention.value[:80],
-        "strength": mention.strength,
-        "matches": mention.matches,
-    }

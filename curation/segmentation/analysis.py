@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from curation.segmentation import attempts, kinds
@@ -25,6 +25,9 @@ from curation.segmentation.types import (
     Segment,
 )
 
+# Gives the same leaves other kinds.
+Relabel = Callable[[str, Sequence[Segment]], Sequence[Segment]]
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -44,8 +47,15 @@ class Analysis:
     evidence: Evidence = NO_EVIDENCE
 
 
-def analyse(text: str, reference: str | None = None, equal: Equal | None = None) -> Analysis:
+def analyse(
+    text: str,
+    reference: str | None = None,
+    equal: Equal | None = None,
+    relabel: Relabel | None = None,
+) -> Analysis:
     """Segment a trace and keep what was found on the way.
+
+    ``relabel`` is a trained classifier that takes the place of the rules of ``kinds``.
 
     Raises ValueError for text with lone surrogates, which no database or file can hold.
     """
@@ -54,6 +64,8 @@ def analyse(text: str, reference: str | None = None, equal: Equal | None = None)
     leaves = _classified(text, split_leaves(text, found.tags), found.split)
     mentions = find_answers(text, leaves, reference, equal)
     leaves = _with_answers(leaves, mentions)
+    if relabel is not None:
+        leaves = list(relabel(text, leaves))
     obtained = _obtained(text, leaves, mentions, reference, equal)
     placed = attempts.place(leaves, found.split, obtained, mentions)
     return _complete(text, found.split, placed, mentions, reference)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from curation.jobs import JobError
+from curation.segmentation.tokens import load as load_tokenizer
 from curation.segments import SEGMENTER, run_segment, store_segmentation
 
 pytestmark = pytest.mark.django_db
@@ -83,8 +84,10 @@ def test_a_job_stores_the_first_correct_answer_and_what_may_follow_it_no_more(
     assert TEXT[proposal.start : proposal.end].startswith("Wait, let me check")
     assert TEXT[proposal.end :].startswith("</think>")
     assert "14" in proposal.reason
-    share = (proposal.end - proposal.start) / len(TEXT)
-    assert proposal.tokens == round(100 * share)
+    counter = load_tokenizer(stored.tokenizer)
+    quoted = TEXT[proposal.start : proposal.end]
+    assert proposal.tokens == counter.count(quoted)
+    assert stored.tokens == stored.trace.token_count == counter.count(TEXT)
 
 
 def test_a_second_run_writes_nothing(
