@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import httpx
+import psutil
 import redis
 from django.conf import settings
 from django.db import connection
 
-from curation import paths, processes
+from curation import embedded, paths, processes
 
 TIMEOUT = 1.0
+NEWS_SECONDS = 120.0  # for how long the restart of a part is worth telling
 
 
 def database() -> str:
@@ -61,8 +64,30 @@ def teacher() -> str:
     return "ok"
 
 
+def parts() -> dict[str, dict[str, Any]]:
+    """The parts of this copy as its supervisor sees them; empty when none is at work."""
+    record = embedded.supervisor_state()
+    pid = record.get("pid")
+    if not isinstance(pid, int) or pid <= 0 or not psutil.pid_exists(pid):
+        return {}
+    return dict(record.get("children", {}))
+
+
+def restarts() -> list[dict[str, Any]]:
+    """Parts that the supervisor started again of late: ``part``, ``restarts``, ``seconds`` ago."""
+    now = time.time()
+    return [
+        {"part": name, "restarts": part["restarts"], "seconds": round(now - part["since"])}
+        for name, part in parts().items()
+        if part["restarts"] and part["state"] == "running" and now - part["since"] < NEWS_SECONDS
+    ]
+
+
 def health() -> dict[str, Any]:
-    """What ``GET /healthz`` answers; ``problems`` names what is wrong, for people."""
+    """What ``GET /healthz`` answers; ``problems`` names what is wrong, for people.
+
+    ``restarted`` tells of crashed parts that run again, which is no problem any more.
+    """
     report: dict[str, Any] = {"database": database(), "redis": broker()}
     alive = safe_processes() if report["database"] == "ok" else {}
     workers = [p for p in alive.get("worker", []) if p["alive"]]
@@ -76,6 +101,7 @@ def health() -> dict[str, Any]:
         "teacher": teacher(),
     }
     report["problems"] = problems_of(report, alive)
+    report["restarted"] = restarts()
     report["status"] = "degraded" if report["problems"] else "ok"
     if report["status"] == "ok" and report["teacher"] == "starting":
         report["status"] = "starting"
@@ -95,4 +121,6 @@ def problems_of(report: dict[str, Any], alive: dict[str, list[dict[str, Any]]]) 
     if not report["workers"]:
         found.append("no worker is alive")
     dead = [p["name"] for p in alive.get("worker", []) if not p["alive"] and p["age"] < 600]
+    waiting = [name for name, part in parts().items() if part["state"] == "waiting"]
+    found += [f"{name} ended and is being started again" for name in waiting]
     return found + [f"worker {name} went silent" for name in dead]

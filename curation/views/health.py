@@ -35,6 +35,9 @@ def chip(report: dict[str, Any]) -> Chip:
         first = problems[0] if len(problems[0]) <= 40 else f"{problems[0][:39]}…"
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         return Chip("bad", f"{first}{more}", " · ".join([*problems, detail]))
+    if restarted := report.get("restarted"):
+        words = [f"{r['part']} was started again {r['seconds']} s ago" for r in restarted]
+        return Chip("warn", words[0], " · ".join([*words, detail]))
     if report["status"] == "starting":
         return Chip("warn", "teacher starting", detail)
     return Chip("ok", "all running", detail)

@@ -77,9 +77,10 @@ class Site:
         raise AssertionError(f"jobs still open: {[j for j in jobs if j['state'] != 'done']}")
 
 
-def environment(home: Path, port: int) -> dict[str, str]:
+def environment(home: Path, port: int, **more: str) -> dict[str, str]:
     short = {"JOB_SWEEP_SECONDS": "2", "JOB_LEASE_SECONDS": "15", "PROCESS_BEAT_SECONDS": "2"}
-    return {**os.environ, **short, **DEMO, "WHITTLE_HOME": str(home), "PORT": str(port)}
+    place = {"WHITTLE_HOME": str(home), "PORT": str(port)}
+    return {**os.environ, **short, **DEMO, **place, **more}
 
 
 def free_port() -> int:
@@ -89,13 +90,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_site() -> Iterator[Site]:
-    """``python -m workers.supervisor`` in an empty home; everything has ended afterwards."""
+def running_site(**more: str) -> Iterator[Site]:
+    """``python -m workers.supervisor`` in an empty home; everything has ended afterwards.
+
+    ``more`` goes into its environment.
+    """
     home, port = Path(tempfile.mkdtemp(prefix="whittle-e2e-")), free_port()
     log = (home / "supervisor.log").open("w")
     child = subprocess.Popen(
         [sys.executable, "-m", "workers.supervisor"],
-        cwd=ROOT, env=environment(home, port), stdout=log, stderr=subprocess.STDOUT,
+        cwd=ROOT, env=environment(home, port, **more), stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"

@@ -1,0 +1,119 @@
+"""Parts of a running copy that die or hang, as the header of a page and /healthz show them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from curation import embedded
+from tests.e2e.site import Site, running_site
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+SECONDS = 15.0
+# What health says of each part when it is silent, and of the part's place in the report.
+SILENT = {
+    "worker-default": "went silent",
+    "beat": "beat unavailable",
+    "verifier": "verifier unavailable",
+}
+# The times that Whittle has without any setting; nothing that a test of the header needs no model.
+BARE = {
+    "PROCESS_BEAT_SECONDS": "", "PROCESS_DEAD_SECONDS": "", "WHITTLE_DEMO": "0",
+    "WHITTLE_TEACHER": "0", "WHITTLE_TRAINER": "0", "WHITTLE_WORKERS_LLM": "1",
+    "WHITTLE_WORKERS_DEFAULT": "1",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Site]:
+    """A copy of its own: what is stopped here must not disturb other tests."""
+    with running_site(**BARE) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def header(browser: Any, copy: Site) -> Iterator[Callable[[], tuple[str, str]]]:
+    """The chip in the header of an open page: (words, all of its tooltip)."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{copy.url}/login/")
+    page.fill("[name=username]", copy.login["username"])
+    page.fill("[name=password]", copy.login["password"])
+    page.click("main form button")
+    page.wait_for_url(f"{copy.url}/")
+
+    def read() -> tuple[str, str]:
+        chip = page.locator("#health")
+        return chip.inner_text(), chip.get_attribute("title") or ""
+
+    yield read
+    context.close()
+
+
+def children(copy: Site) -> dict[str, dict[str, Any]]:
+    """What the supervisor has noted of its parts."""
+    record = embedded.read_json(copy.home / "run" / "supervisor.json")
+    return dict(record["children"])
+
+
+def health(copy: Site) -> dict[str, Any]:
+    return dict(httpx.get(f"{copy.url}/healthz", timeout=10).json())
+
+
+def within(seconds: float, done: Callable[[], object], what: str) -> float:
+    """Seconds until ``done()`` is true; AssertionError after ``seconds``."""
+    begun = time.monotonic()
+    while not done():
+        assert time.monotonic() - begun < seconds, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.2)
+    return time.monotonic() - begun
+
+
+def all_is_well(copy: Site, header: Callable[[], tuple[str, str]]) -> bool:
+    return health(copy)["status"] == "ok" and header()[0] == "all running"
+
+
+@pytest.mark.parametrize("part", SILENT)
+def test_a_part_that_hangs_shows_in_the_header_and_in_healthz_within_15_seconds(
+    copy: Site, header: Callable[[], tuple[str, str]], part: str
+) -> None:
+    within(60, lambda: health(copy)["status"] == "ok", "a healthy copy")
+    group = int(children(copy)[part]["pid"])
+    os.killpg(group, signal.SIGSTOP)  # it lives, so the supervisor does not start it again
+    try:
+        stopped = time.monotonic()
+        within(SECONDS, lambda: SILENT[part] in header()[1], f"{part} in the header")
+        report = health(copy)
+        assert time.monotonic() - stopped <= SECONDS
+        assert report["status"] == "degraded"
+        assert any(SILENT[part] in problem for problem in report["problems"])
+        assert header()[0] != "all running"
+    finally:
+        os.killpg(group, signal.SIGCONT)
+    within(30, lambda: all_is_well(copy, header), f"{part} well again")
+
+
+@pytest.mark.parametrize("part", SILENT)
+def test_a_killed_part_is_started_again_and_the_header_says_so(
+    copy: Site, header: Callable[[], tuple[str, str]], part: str
+) -> None:
+    within(60, lambda: health(copy)["status"] == "ok", "a healthy copy")
+    before = children(copy)[part]
+    os.kill(int(before["pid"]), signal.SIGKILL)
+
+    def back() -> bool:
+        now = children(copy)[part]
+        return now["restarts"] > before["restarts"] and now["state"] == "running"
+
+    within(SECONDS, back, f"{part} runs again")
+    told = f"{part} was started again"
+    within(SECONDS, lambda: told in header()[1], f"{part} in the header")
+    within(30, lambda: health(copy)["status"] == "ok", f"{part} well again")
+    assert {row["part"] for row in health(copy)["restarted"]} >= {part}
+    assert children(copy)[part]["pid"] != before["pid"]

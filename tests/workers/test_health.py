@@ -1,0 +1,51 @@
+"""What health says of the supervisor's parts."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from curation import embedded
+from curation.views.health import chip
+from workers import health
+
+
+def part(state: str, restarts: int, ago: float) -> dict[str, Any]:
+    return {"pid": 1, "state": state, "restarts": restarts, "since": time.time() - ago}
+
+
+@pytest.fixture
+def supervised(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    record: dict[str, Any] = {"pid": os.getpid(), "children": {}}
+    monkeypatch.setattr(embedded, "supervisor_state", lambda: record)
+    return record
+
+
+def test_a_part_that_was_started_again_is_news_for_two_minutes(supervised: dict[str, Any]) -> None:
+    supervised["children"] = {
+        "web": part("running", 0, 5),
+        "beat": part("running", 2, 7),
+        "teacher": part("running", 1, 130),
+    }
+    (told,) = health.restarts()
+    assert told == {"part": "beat", "restarts": 2, "seconds": 7}
+    shown = chip({"status": "ok", "problems": [], "restarted": [told]})
+    assert (shown.css, shown.label) == ("warn", "beat was started again 7 s ago")
+
+
+def test_a_part_that_is_down_is_a_problem(supervised: dict[str, Any]) -> None:
+    supervised["children"] = {"worker-llm": part("waiting", 3, 1), "web": part("running", 0, 1)}
+    fine = dict.fromkeys(("database", "redis", "beat", "verifier", "sandbox"), "ok")
+    found = health.problems_of(fine | {"workers": 2}, {})
+    assert found == ["worker-llm ended and is being started again"]
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**30, "x"])
+def test_what_a_dead_supervisor_left_is_not_believed(
+    supervised: dict[str, Any], pid: object
+) -> None:
+    supervised |= {"pid": pid, "children": {"web": part("waiting", 3, 1)}}
+    assert health.parts() == {}
