@@ -16,12 +16,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-CORRECT = "correct"
-INCORRECT = "incorrect"
-UNVERIFIABLE = "unverifiable"
-ERROR = "error"
+CORRECT: Final = "correct"
+INCORRECT: Final = "incorrect"
+UNVERIFIABLE: Final = "unverifiable"
+ERROR: Final = "error"
 DISAGREE = "disagree"  # two verifiers of one family contradict each other
 MISSING = "not_verified"  # no verdict of the family that the policy asks for
 

@@ -1,4 +1,4 @@
-"""Making puzzles: the same ones for the same request, at measured difficulty, verified by a rule."""
+"""Making puzzles: the same for the same request, at measured difficulty, verified by a rule."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Judges: prompts as versioned objects, fenced data, votes, step review, rankings. Pure."""
