@@ -45,6 +45,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Duplicates", "duplicates"),
             ("Benchmark overlap", "decontamination"),
             ("Traces", "traces"),
+            ("Verifiers", "verifiers"),
         ),
     ),
     ("People", (("Queues", "queues"),)),
@@ -60,6 +61,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("Work", (("Jobs", "jobs"), ("Teachers", "teachers"), ("Schedules", "schedules"))),
     ("Access", (("Members", "members"), ("Tokens", "tokens"), ("Webhooks", "webhooks"))),
 )
+EVIDENCE = 4000  # characters shown of one value
 FOR_OWNERS = {"webhooks"}  # their page is refused to others
 
 
@@ -206,6 +208,13 @@ def model_text(text: str | None) -> SafeString:
         for i, part in enumerate(parts)
     ]
     return mark_safe("".join(drawn))  # noqa: S308  each part is escaped
+
+
+@register.filter
+def evidence(value: Any) -> SafeString:
+    """A value of a verdict's detail: texts as they are, lists and objects as indented JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+    return model_text(text[:EVIDENCE] + (" …" if len(text) > EVIDENCE else ""))
 
 
 @register.filter

@@ -24,6 +24,7 @@ from curation.views import (
     tokens,
     traces,
     training,
+    verifiers,
     webhooks,
 )
 
@@ -68,6 +69,11 @@ DATA = [
     path(f"{P}traces/", traces.traces, name="traces"),
     path(f"{P}traces/<int:pk>/", traces.trace, name="trace"),
     path(f"{P}traces/<int:pk>/text/", traces.trace_text, name="trace_text"),
+]
+VERDICTS = [
+    path(f"{P}verifiers/", verifiers.verifiers, name="verifiers"),
+    path(f"{P}verifiers/<path:name>/again/", verifiers.verify_again, name="verify_again"),
+    path(f"{P}verifiers/<path:name>/", verifiers.verifier, name="verifier"),
 ]
 WORK = [
     path(f"{P}jobs/", jobs.jobs, name="jobs"),
@@ -135,6 +141,7 @@ urlpatterns = [
     path("health/chip/", health.health_chip, name="health_chip"),
     *ACCOUNT,
     *DATA,
+    *VERDICTS,
     *WORK,
     *SETS,
     *PEOPLE,

@@ -59,6 +59,8 @@ def pages(world: World) -> dict[str, str]:
         f"{base}traces/": "teacher-7b",
         f"{base}traces/{world.trace.pk}/": "after a correct answer",
         f"{base}traces/{world.derived.pk}/": f"trace {world.trace.pk}",
+        f"{base}verifiers/": "math",
+        f"{base}verifiers/math/": "the source’s own flags",
         f"{base}jobs/": "import",
         f"{base}jobs/{world.job.pk}/": "four rows read",
         f"{base}teachers/": "demo",

@@ -142,6 +142,7 @@ def add_traces(world_problems: list[Problem], teacher: ModelEndpoint, per_proble
             model=teacher.model,
             text=TEXT,
             text_sha256=sha(TEXT),
+            upstream={"is_correct": True},
             char_count=len(TEXT),
             completion_tokens=40 + n,
             sample_no=n,
