@@ -132,9 +132,9 @@ def thousands(value: int | None) -> str:
 
 
 @register.filter
-def percent(value: float | None) -> str:
-    """0.123 -> 12 %; None -> –."""
-    return "–" if value is None else f"{100 * float(value):.0f} %"
+def percent(value: float | str | None) -> str:
+    """0.123 -> 12 %; None, and what a template does not find -> –."""
+    return "–" if value is None or value == "" else f"{100 * float(value):.0f} %"
 
 
 @register.filter

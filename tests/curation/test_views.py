@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from curation import training
 from curation.models import Job, Membership, ModelEndpoint, Problem, Project
 from tests.curation import views_world
 from tests.curation.views_world import HOSTILE, World
@@ -266,6 +267,12 @@ def test_previous_leads_back_to_the_same_rows(owner: Client, world: World) -> No
     assert back
     again, _ = ids_on(owner, f"/p/demo/problems/{back.group(1).replace('&amp;', '&')}")
     assert again == first
+
+
+def test_a_run_that_has_yet_to_start_stands_in_the_list(owner: Client, world: World) -> None:
+    run = training.create_run(project=world.project, export=world.export, config={}, name="next")
+    assert "next" in owner.get("/p/demo/training/").content.decode()
+    assert owner.get(f"/p/demo/training/{run.pk}/").status_code == 200
 
 
 @pytest.mark.parametrize(
