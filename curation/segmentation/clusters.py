@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from curation.segmentation.attempts import EXPLORE, VERIFY
+from curation.segmentation.equations import normalised_equations
 from curation.segmentation.statements import HEDGED
 from curation.segmentation.types import AnswerMention, Segment
 
@@ -29,8 +30,6 @@ SAME_VECTORS = 0.9
 SHARED_EQUATIONS = 2
 _TEXT_LIMIT = 20_000
 _WORD = re.compile(r"[a-z]{3,20}")
-_BREAK = re.compile(r"[\n.,;:!?$]|\\[()\[\]]|\b(?:so|then|and|where|gives|is)\b")
-_SPACE = re.compile(r"[\s{}\\]|cdot|times|left|right")
 _COMMON = frozenset(
     [
         *("the", "and", "that", "this", "with", "for", "are", "have", "which", "from", "not"),
@@ -141,13 +140,6 @@ def cluster_attempts(
         Cluster(tuple(attempts[i].number for i in group), reason or "no other attempt is like it")
         for group, reason in zip(groups, reasons, strict=True)
     ]
-
-
-def normalised_equations(body: str) -> frozenset[str]:
-    """Equations without white space, braces and ways to write a product."""
-    pieces = (piece for piece in _BREAK.split(body.lower()) if "=" in piece[:200])
-    found = (_SPACE.sub("", piece[:200]) for piece in pieces)
-    return frozenset(equation for equation in found if 4 <= len(equation) <= 80)
 
 
 def _resembles(

@@ -27,6 +27,7 @@ from curation.segmentation.cutting import (
     merged,
     with_clean_edges,
 )
+from curation.segmentation.equations import find_redone
 from curation.segmentation.types import Cut
 
 AFTER_FIRST_CORRECT, REPEATS, FAILED = "after-first-correct", "repeats", "failed-attempts"
@@ -86,14 +87,25 @@ def loops(analysis: Analysis) -> list[Cut]:
 
 
 def repeats(analysis: Analysis) -> list[Cut]:
-    """Leaves that say an earlier one again; they need no right answer, since nothing is lost."""
+    """Leaves that say an earlier one again, word for word or with the same calculation.
+
+    They need no right answer, since nothing is lost.
+    """
     cuts: list[Cut] = []
     for index, first in sorted(analysis.repeats.items()):
         if may_cut(analysis, index) and analysis.segments[index].kind != kinds.FINAL_ANSWER:
             where = analysis.segments[first].start
             reason = f"repeats the segment at {where} word for word"
             cuts += cuts_over(analysis.segments, [index], reason, REPEATS)
-    return with_clean_edges(analysis, cuts)
+    redone = find_redone(analysis.text, analysis.segments, analysis.repeats)
+    stating = {mention.leaf for mention in analysis.answers if mention.matches is not False}
+    for index, first in redone.items():
+        if may_cut(analysis, index) and index not in stating:
+            reason = (
+                f"does the calculation of the segment at {analysis.segments[first].start} again"
+            )
+            cuts += cuts_over(analysis.segments, [index], reason, REPEATS)
+    return with_clean_edges(analysis, sorted(cuts, key=lambda cut: cut.start))
 
 
 def failed_attempts(analysis: Analysis) -> list[Cut]:

@@ -16,7 +16,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -98,6 +98,7 @@ class ChatRequest:
     stream: bool = True
     stream_usage: bool = True
     fields: dict[str, Any] = field(default_factory=dict)
+    path: ClassVar[str] = "/chat/completions"  # below the endpoint's address
 
     def body(self, model: str) -> bytes:
         """The JSON sent; what is at its default is left out, since some servers refuse it."""
@@ -282,7 +283,7 @@ class TeacherClient:
         with self._borrowed() as http:
             post = http.build_request(
                 "POST",
-                self.endpoint.url("/chat/completions"),
+                self.endpoint.url(request.path),
                 content=body,
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout(request.stream),
@@ -302,6 +303,10 @@ class TeacherClient:
             return await read_stream(response, request.n, self.limits.max_body)
         body = await read_body(response, self.limits.max_body)
         return parse_completion(body, request.n)
+
+    def exchange(self, http: httpx.AsyncClient, request: httpx.Request) -> _Exchange:
+        """One request and its answer (see ``_Exchange``), for clients of other addresses."""
+        return _Exchange(self, http, request)
 
     def refuse(self, response: httpx.Response, body: bytes) -> TeacherError:
         """The error for a status that is not 200."""

@@ -75,6 +75,8 @@ def _whole_choice(choice: dict[str, Any] | None, index: int) -> Completion | Fai
     if choice is None:
         return Failure(BAD_RESPONSE, f"the answer has no choice {index}")
     message = choice.get("message")
+    if message is None and isinstance(choice.get("text"), str):  # of /completions
+        return settle(index, choice["text"], "", None, choice.get("finish_reason"))
     if not isinstance(message, dict):
         return Failure(BAD_RESPONSE, f"choice {index} has no message")
     name, reasoning = reasoning_of(message)
