@@ -16,8 +16,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import seccomp
+
+if TYPE_CHECKING:
+    from .tree import Tree
 
 SANDBOX_UID = 65534
 INTERPRETER = "/usr/bin/python3"
@@ -65,21 +69,28 @@ def find_tools() -> dict[str, str]:
         raise SandboxUnavailable(
             f"{' and '.join(missing)} not found (install the bubblewrap and util-linux packages)"
         )
-    if not Path(INTERPRETER).exists():
-        raise SandboxUnavailable(f"{INTERPRETER} not found (install the python3 package)")
     return found
 
 
 def command(
-    program: list[str], limits: SandboxLimits, tools: dict[str, str], seccomp_fd: int
+    program: list[str],
+    limits: SandboxLimits,
+    tools: dict[str, str],
+    seccomp_fd: int,
+    more: list[str] | None = None,
 ) -> list[str]:
-    """The whole command line: change user if root, build the sandbox, limit, run ``program``."""
-    return [
-        *_as_nobody(tools),
-        *_bwrap(limits, tools["bwrap"], seccomp_fd),
-        *_limited(limits),
-        *program,
-    ]
+    """The whole command line: change user if root, build the sandbox, limit, run ``program``.
+
+    ``more`` are further words for bwrap, such as what else to show.
+    """
+    words = _more(_bwrap(limits, tools["bwrap"], seccomp_fd), more or [])
+    return [*_as_nobody(tools), *words, *_limited(limits), *program]
+
+
+def _more(words: list[str], more: list[str]) -> list[str]:
+    """Further words, at a place where the root is still writable."""
+    at = words.index("--chdir")
+    return [*words[:at], *more, *words[at:]]
 
 
 def _as_nobody(tools: dict[str, str]) -> list[str]:
@@ -87,6 +98,16 @@ def _as_nobody(tools: dict[str, str]) -> list[str]:
         return []
     ids = [f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups"]
     return [tools["setpriv"], *ids, "--no-new-privs", "--"]
+
+
+def isolated(
+    program: list[str], limits: SandboxLimits, bwrap: str, seccomp_fd: int, more: list[str]
+) -> list[str]:
+    """The command line for a caller that is the sandbox's user already, and for a program that
+    limits itself: it is process 1 inside, so nothing there can signal it. ``more`` goes to bwrap.
+    """
+    words = _more(_bwrap(limits, bwrap, seccomp_fd), more)
+    return [*words[:-1], "--as-pid-1", "--", *program]
 
 
 def _bwrap(limits: SandboxLimits, bwrap: str, seccomp_fd: int) -> list[str]:
@@ -126,17 +147,24 @@ def _limited(limits: SandboxLimits) -> list[str]:
     ]
 
 
-def run_python(source: str, arguments: list[str], limits: SandboxLimits) -> Completed:
+def run_python(
+    source: str, arguments: list[str], limits: SandboxLimits, *, tree: Tree | None = None
+) -> Completed:
     """Run Python source in a sandbox; the source arrives on stdin, nothing is read from files.
+
+    With ``tree`` its interpreter runs, else the system's.
 
     Blocks the calling thread until every process of the sandbox is dead (the sandbox dies with
     the thread that started it). SandboxUnavailable where it cannot be built at all.
     """
-    program = [INTERPRETER, "-I", "-B", "-", *arguments]
+    interpreter = tree.interpreter if tree else INTERPRETER
+    if tree is None and not Path(INTERPRETER).exists():
+        raise SandboxUnavailable(f"{INTERPRETER} not found (install the python3 package)")
+    program = [interpreter, "-I", "-B", "-", *arguments]
     tools = find_tools()
     with _filter_file() as fd:
         process = subprocess.Popen(
-            command(program, limits, tools, fd),
+            command(program, limits, tools, fd, tree.binds if tree else []),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

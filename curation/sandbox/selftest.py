@@ -18,12 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from .bwrap import SANDBOX_UID, SandboxLimits, SandboxUnavailable, run_python
+from .tree import find_tree
 
 # Seconds in which every process of an ended run must be gone.
 GRACE = 2.0
+# Seconds for which a test counts; the service tests every ten minutes.
+VALID = 660.0
 LIMITS = SandboxLimits(cpu=5, wall=15.0, processes=64, memory=1024**3)
 # The only variables a program may see; PWD is set by bwrap's --chdir.
-ENVIRONMENT = {"HOME", "LANG", "OMP_NUM_THREADS", "PATH", "PWD", "PYTHONHASHSEED"}
+ENVIRONMENT = {
+    "HOME", "LANG", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "PATH", "PWD", "PYTHONHASHSEED",
+}  # fmt: skip
 
 # Name of the probe -> what its finding must be.
 EXPECTED: dict[str, Callable[[Any], bool]] = {
@@ -65,13 +70,30 @@ class SelfTest:
     def __init__(self) -> None:
         self.status = "unavailable: not tested yet"
         self.checks: dict[str, bool] = {}
+        self.tested_at: float | None = None
         self._lock = threading.Lock()
 
     def run(self) -> str:
         """Test now (under a second where all holds) and give the status."""
         with self._lock:
-            self.status, self.checks = run_selftest()
+            self._run()
         return self.status
+
+    def require(self) -> None:
+        """SandboxUnavailable unless the last test, at most ``VALID`` seconds old, held."""
+        with self._lock:
+            if self.tested_at is None or time.monotonic() - self.tested_at > VALID:
+                self._run()
+        if self.status != "ok":
+            raise SandboxUnavailable(self.status.removeprefix("unavailable: "))
+
+    def _run(self) -> None:
+        self.status, self.checks = run_selftest()
+        self.tested_at = time.monotonic()
+
+
+# The one of this process: code is run only while it holds.
+SHARED = SelfTest()
 
 
 def run_selftest() -> tuple[str, dict[str, bool]]:
@@ -99,7 +121,7 @@ def _probe() -> dict[str, Any]:
     with tempfile.NamedTemporaryFile(prefix="whittle-canary-") as canary, _listener() as listener:
         os.chmod(canary.name, 0o644)
         port = str(listener.getsockname()[1])
-        done = run_python(source, [canary.name, port], LIMITS)
+        done = run_python(source, [canary.name, port], LIMITS, tree=find_tree())
         if done.returncode != 0 or done.timed_out:
             raise SandboxUnavailable(_why(done.returncode, done.stderr))
         found: dict[str, Any] = json.loads(done.stdout)
@@ -131,7 +153,7 @@ def _was_reached(listener: socket.socket) -> bool:
 def _leaves_a_process() -> bool:
     """Whether a daemon started inside outlives its run (the kernel gets a moment to reap it)."""
     marker = f"whittle-probe-{secrets.token_hex(8)}".encode()
-    run_python(_DAEMON, [marker.decode()], LIMITS)
+    run_python(_DAEMON, [marker.decode()], LIMITS, tree=find_tree())
     deadline = time.monotonic() + GRACE
     while any(marker in _command_line(entry) for entry in Path("/proc").iterdir()):
         if time.monotonic() > deadline:

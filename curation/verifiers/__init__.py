@@ -14,6 +14,7 @@ from typing import Any
 
 from .base import MAX_RESPONSE, Verdict, Verifier, error, incorrect
 from .choice import ChoiceVerifier
+from .code import CodeVerifier
 from .exact import ExactVerifier
 from .format import FormatVerifier
 from .logic import LogicVerifier
@@ -28,6 +29,7 @@ VERIFIERS: dict[str, Verifier] = {
     "exact": ExactVerifier(),
     "numeric": NumericVerifier(),
     "choice": ChoiceVerifier(),
+    "code": CodeVerifier(),
     "logic": LogicVerifier(),
     "regex": RegexVerifier(),
     "json_schema": JsonSchemaVerifier(),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from curation.sandbox import bwrap, seccomp, selftest
+from curation.sandbox import bwrap, seccomp, selftest, tree
 from curation.sandbox.bwrap import SandboxLimits, SandboxUnavailable, run_python
 
 needs_bwrap = pytest.mark.skipif(
@@ -182,7 +182,11 @@ def test_an_ordinary_user_can_build_the_sandbox_too() -> None:
             code,
         ],
         cwd=root,
-        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+        env={
+            "PYTHONPATH": str(root),
+            "PATH": "/usr/bin:/bin",
+            "WHITTLE_SANDBOX_TREE": str(tree.find_tree().root),
+        },
         capture_output=True,
         text=True,
         timeout=60,

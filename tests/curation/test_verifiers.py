@@ -189,7 +189,7 @@ def test_quick_equality_and_extraction_never_raise(a: str, b: str) -> None:
 
 
 # These judge by more than a reference answer; they have tests of their own.
-OTHERS = ("logic", "json_schema", "format")
+OTHERS = ("logic", "json_schema", "format", "code")
 
 
 @pytest.mark.parametrize("kind", sorted(set(VERIFIERS) - set(OTHERS)))

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing: .venv with the locked packages, and two programs of the system.
+# Installs what is missing: .venv with the locked packages, the interpreter tree of the sandbox
+# (.venv/sandbox), and two programs of the system.
 #   install.sh run    what `make run` needs
 #   install.sh test   and what the tests need (the same, and Chromium)
 #   install.sh all    the same as test, and asks the system's package manager again
@@ -104,6 +105,8 @@ fi
 install_packages
 command -v bwrap >/dev/null ||
     system_program bubblewrap "code cannot be verified, everything else works"
+# The interpreter in which candidates run; says itself what is missing without it.
+.venv/bin/python workers/services/sandbox_tree.py || true
 if [ "$purpose" != run ] && ! has_chromium; then
     system_program chromium "the browser tests cannot run"
 fi

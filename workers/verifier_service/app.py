@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from curation.sandbox.selftest import SelfTest
+from curation.sandbox import selftest
 from curation.verifiers import VERIFIERS, verify
 from curation.verifiers.base import error
 from curation.verifiers.pool import MathPool, use_pool
@@ -55,7 +55,7 @@ class Service:
         self.limits = limits
         self.pool = MathPool(limits.workers, timeout=limits.timeout, memory=limits.memory)
         self.threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="verify")
-        self.selftest = SelfTest()
+        self.selftest = selftest.SHARED
         self.pending = 0
         self.served = 0
         self.started = time.monotonic()
