@@ -5,20 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from curation import access
-from curation.api.base import Editable, ReadOnly, documented
+from curation.api.base import Editable, ReadOnly, Scoped, documented, project_for
 from curation.api.errors import Conflict
 from curation.api.serializers import Base
 from curation.api.training import body_of
+from curation.models import Trace
 from curation.models.project import Role
-from reviews import decisions, queues
-from reviews.models import Assignment, Queue, Review
+from reviews import adjudication, comments, compare, decisions, guidelines, manage, quality, queues
+from reviews.models import (
+    Assignment,
+    Comment,
+    Guideline,
+    Notification,
+    Preference,
+    Queue,
+    QueueItem,
+    Review,
+)
+
+SETTINGS = ("overlap", "order", "policy", "hide", "members", "gold_share", "screening",
+            "min_coverage", "enabled")  # fmt: skip
+
+
+def refused(error: decisions.BadReview) -> serializers.ValidationError:
+    return serializers.ValidationError({error.code: str(error)})
 
 
 class QueueSerializer(Base):
@@ -26,8 +43,22 @@ class QueueSerializer(Base):
 
     class Meta:
         model = Queue
-        fields = ["id", "project", "name", "filters", "overlap", "order", "policy", "enabled",
-                  "created_at"]  # fmt: skip
+        fields = ["id", "project", "name", "filters", *SETTINGS, "created_at"]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in set(attrs) & set(SETTINGS):
+            try:
+                attrs[name] = manage.CHECKS[name](attrs[name])
+            except decisions.BadReview as error:
+                raise serializers.ValidationError({name: str(error)}) from error
+        return super().validate(attrs)
+
+
+class QueueItemSerializer(serializers.ModelSerializer[QueueItem]):
+    class Meta:
+        model = QueueItem
+        fields = ["id", "queue", "trace", "position", "savings", "doubt", "reason", "gold",
+                  "finished", "created_at"]  # fmt: skip
 
 
 class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
@@ -37,15 +68,29 @@ class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
     class Meta:
         model = Assignment
         fields = ["id", "queue", "trace", "user", "state", "epoch", "lease_until", "skip_reason",
-                  "draft", "started_at", "finished_at"]  # fmt: skip
+                  "draft", "draft_rev", "committed", "adjudicates", "started_at",
+                  "finished_at"]  # fmt: skip
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
+    finish_reason = serializers.CharField(read_only=True)
+    steps = serializers.SerializerMethodField()
+
     class Meta:
         model = Review
-        fields = ["id", "item", "trace", "user", "decision", "cuts", "first_error", "note",
-                  "guideline_version",
-                  "coverage", "seconds", "segmenter", "created_at"]  # fmt: skip
+        fields = ["id", "item", "trace", "user", "decision", "finish_reason", "cuts", "steps",
+                  "spans", "kinds", "kept", "rejected", "values", "dispute", "first_error",
+                  "flagged", "note", "first_decision", "adjudicates", "guideline_version",
+                  "coverage", "read", "seconds", "segmenter", "created_at"]  # fmt: skip
+
+    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    def get_steps(self, review: Review) -> list[dict[str, Any]]:
+        """PRM800K's fields of each step: rating, flagged, human completion."""
+        return [
+            {"start": s.start, "end": s.end, "label": s.label, "flagged": s.flagged,
+             "alternative": s.alternative, "quote_sha256": s.quote_sha256}
+            for s in review.step_labels.all()
+        ]  # fmt: skip
 
 
 @documented("queues")
@@ -64,6 +109,56 @@ class Queues(Editable):
         if assignment is None:
             return Response(status=204)
         return Response(AssignmentSerializer(assignment).data)
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["get"])
+    def quality(self, request: Request, pk: str | None = None) -> Response:
+        """Progress, people and agreement of the queue."""
+        queue: Queue = self.get_object()
+        access.require(request.user, queue.project, Role.CURATOR)
+        done = queues.progress(queue)
+        return Response(
+            {
+                "progress": {"total": done.total, "finished": done.finished, "open": done.open},
+                "people": [vars_of(p) for p in quality.people(queue)],
+                "agreement": vars_of(quality.agreement_of(queue)),
+            }
+        )
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["post"])
+    def bulk(self, request: Request, pk: str | None = None) -> Response:
+        """``{"action", "items": [ids], "decision"}``: one action on many items."""
+        queue: Queue = self.get_object()
+        access.require(request.user, queue.project, Role.CURATOR)
+        data = body_of(request)
+        items = [i for i in data.get("items") or [] if type(i) is int]
+        try:
+            done = manage.bulk(queue, str(data.get("action")), items, data)
+        except decisions.BadReview as error:
+            raise refused(error) from error
+        return Response({"changed": done})
+
+
+def vars_of(record: Any) -> dict[str, Any]:
+    """A frozen record as JSON takes it."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+@documented("queue-items")
+class QueueItems(ReadOnly):
+    queryset = QueueItem.objects.all()
+    serializer_class = QueueItemSerializer
+    project_path = "queue__project"
+    filters = {"queue": "queue", "trace": "trace", "finished": "finished"}
+
+    @extend_schema(request=None, responses=AssignmentSerializer)
+    @action(detail=True, methods=["post"])
+    def adjudicate(self, request: Request, pk: str | None = None) -> Response:
+        """A place beyond the overlap, to settle what the reviews of the item disagree on."""
+        item: QueueItem = self.get_object()
+        access.require(request.user, item.queue.project, Role.CURATOR)
+        return Response(AssignmentSerializer(adjudication.begin(item, request.user)).data)
 
 
 @documented("assignments")
@@ -96,6 +191,21 @@ class Assignments(ReadOnly):
 
     @extend_schema(request=OpenApiTypes.OBJECT)
     @action(detail=True, methods=["post"])
+    def draft(self, request: Request, pk: str | None = None) -> Response:
+        """Keep ``{"rev", "draft"}``; 409 when another tab or script saved since ``rev``."""
+        assignment: Assignment = self.get_object()
+        data = body_of(request)
+        kept = data.get("draft")
+        if not isinstance(kept, dict):
+            raise serializers.ValidationError({"draft": "an object is needed"})
+        _, other = queues.save_draft(assignment, kept, data.get("rev"), data.get("force") is True)
+        if other is not None:
+            raise Conflict("the draft was changed elsewhere; what you sent is kept as a copy")
+        assignment.refresh_from_db()
+        return Response(self.get_serializer(assignment).data)
+
+    @extend_schema(request=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["post"])
     def skip(self, request: Request, pk: str | None = None) -> Response:
         assignment: Assignment = self.get_object()
         queues.skip(assignment, str(body_of(request).get("reason") or ""))
@@ -110,7 +220,7 @@ class Assignments(ReadOnly):
         try:
             review = decisions.submit(assignment, self.epoch(), decisions.parse(request.data))
         except decisions.BadReview as error:
-            raise serializers.ValidationError({error.code: str(error)}) from error
+            raise refused(error) from error
         except queues.LeaseExpired as error:
             queues.save_draft(assignment, body_of(request))
             raise Conflict(f"{error}; what you sent is kept as a draft") from error
@@ -119,7 +229,111 @@ class Assignments(ReadOnly):
 
 @documented("reviews")
 class Reviews(ReadOnly):
-    queryset = Review.objects.all()
+    queryset = Review.objects.all().prefetch_related("step_labels")
     serializer_class = ReviewSerializer
     project_path = "item__queue__project"
-    filters = {"trace": "trace", "queue": "item__queue", "decision": "decision"}
+    filters = {"trace": "trace", "queue": "item__queue", "decision": "decision", "user": "user",
+               "adjudicates": "adjudicates"}  # fmt: skip
+
+
+class PreferenceSerializer(Base):
+    class Meta:
+        model = Preference
+        fields = ["id", "project", "problem", "user", "ranking", "diverges", "strength", "note",
+                  "seconds", "guideline_version", "created_at"]  # fmt: skip
+
+
+class Created(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+    """List, detail and a create that calls a function of the domain."""
+
+    write_scope = "review"
+
+    def perform(self, request: Request) -> Any:
+        raise NotImplementedError
+
+    @extend_schema(request=OpenApiTypes.OBJECT)
+    def create(self, request: Request) -> Response:
+        try:
+            row = self.perform(request)
+        except decisions.BadReview as error:
+            raise refused(error) from error
+        return Response(self.get_serializer(row).data, status=201)
+
+
+@documented("preferences")
+class Preferences(Created):
+    """Orders of traces of one problem; append-only."""
+
+    queryset = Preference.objects.all().select_related("project")
+    serializer_class = PreferenceSerializer
+    filters = {"problem": "problem", "user": "user"}
+
+    def perform(self, request: Request) -> Preference:
+        data = body_of(request)
+        project = project_for(request, data.get("project"), Role.REVIEWER)
+        return compare.save_preference(project, request.user, data)
+
+
+class CommentSerializer(serializers.ModelSerializer[Comment]):
+    class Meta:
+        model = Comment
+        fields = ["id", "trace", "user", "parent", "start", "end", "quote_sha256", "text",
+                  "resolved_at", "created_at"]  # fmt: skip
+
+
+@documented("comments")
+class Comments(Created):
+    queryset = Comment.objects.all()
+    serializer_class = CommentSerializer
+    project_path = "trace__project"
+    filters = {"trace": "trace", "user": "user"}
+
+    def perform(self, request: Request) -> Comment:
+        data = body_of(request)
+        pk = data.get("trace")
+        trace = access.access_object(
+            request.user, Trace, pk if type(pk) is int else 0, Role.REVIEWER
+        )
+        project_for(request, trace.project.slug, Role.REVIEWER)
+        return comments.add_comment(trace, request.user, data)
+
+
+class GuidelineSerializer(Base):
+    class Meta:
+        model = Guideline
+        fields = ["id", "project", "version", "summary", "text", "affects", "author", "created_at"]
+
+
+@documented("guidelines")
+class Guidelines(Created):
+    """Versions of the guideline; a new one opens queues for what it may affect."""
+
+    queryset = Guideline.objects.all().select_related("project")
+    serializer_class = GuidelineSerializer
+    filters = {"version": "version"}
+    write_scope = "write"
+
+    def perform(self, request: Request) -> Guideline:
+        data = body_of(request)
+        project = project_for(request, data.get("project"), Role.CURATOR)
+        text, summary = str(data.get("text") or ""), str(data.get("summary") or "")
+        row, _ = guidelines.publish(project, request.user, text, summary, data.get("affects") or {})
+        return row
+
+
+class NotificationSerializer(Base):
+    class Meta:
+        model = Notification
+        fields = ["id", "project", "kind", "text", "url", "created_at", "read_at"]
+
+
+@documented("notifications")
+class Notifications(ReadOnly):
+    """The caller's own notices."""
+
+    queryset = Notification.objects.all().select_related("project")
+    serializer_class = NotificationSerializer
+    filters = {"kind": "kind"}
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().filter(user_id=self.request.user.pk)

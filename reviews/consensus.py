@@ -38,7 +38,29 @@ def majority(reviews: list[Review]) -> str:
     return str(OUTCOME[Review.Decision(decision)])
 
 
-POLICIES: dict[str, Callable[[list[Review]], str]] = {"single": single, "majority": majority}
+def unanimous(reviews: list[Review]) -> str:
+    """All must agree; else the trace is undecided."""
+    decisions = {r.decision for r in reviews}
+    if len(decisions) > 1:
+        return str(Decision.UNDECIDED)
+    return str(OUTCOME[Review.Decision(decisions.pop())])
+
+
+def strict(reviews: list[Review]) -> str:
+    """One "flawed" or "bad problem" is enough to reject; else the majority."""
+    for found in (Review.Decision.BAD_PROBLEM, Review.Decision.FLAWED):
+        if any(r.decision == found for r in reviews):
+            return str(OUTCOME[found])
+    return majority(reviews)
+
+
+POLICIES: dict[str, Callable[[list[Review]], str]] = {
+    "single": single,
+    "majority": majority,
+    "unanimous": unanimous,
+    "strict": strict,
+}
+ADJUDICATED = "adjudicated"  # the policy of an outcome that one person settled
 
 
 def agreed_cuts(reviews: list[Review], length: int) -> list[dict[str, Any]]:
@@ -62,9 +84,12 @@ def agreed_cuts(reviews: list[Review], length: int) -> list[dict[str, Any]]:
 
 def conclude(item: QueueItem, trace: Trace) -> ReviewOutcome:
     """Write the outcome of an item; accepted cuts make a derived trace that is verified again."""
-    reviews = current_reviews(item)
+    everyone = reviews = current_reviews(item)
     policy = item.queue.policy if item.queue.policy in POLICIES else "single"
-    decision = POLICIES[policy](reviews)
+    settled = [r for r in reviews if r.adjudicates]
+    if settled:
+        policy, reviews = ADJUDICATED, [max(settled, key=lambda r: r.pk)]
+    decision = single(reviews) if settled else POLICIES[policy](reviews)
     judged = [r for r in reviews if OUTCOME[Review.Decision(r.decision)] == decision]
     if policy == "single":
         judged = judged[-1:] if len(judged) < 2 else [max(judged, key=lambda r: r.pk)]
@@ -79,11 +104,16 @@ def conclude(item: QueueItem, trace: Trace) -> ReviewOutcome:
         cuts=cuts if accepted else [],
         derived=derived,
         coverage=min(coverages) if coverages else None,
-        agreement=len(judged) / len(reviews) if policy != "single" else None,
+        agreement=agreeing(everyone, decision) if len(everyone) > 1 else None,
         guideline_version=min(versions) if versions else None,
         policy=policy,
         reviews=[r.pk for r in reviews],
     )
+
+
+def agreeing(reviews: list[Review], decision: str) -> float:
+    """Share of the reviewers whose own decision is the outcome's."""
+    return sum(OUTCOME[Review.Decision(r.decision)] == decision for r in reviews) / len(reviews)
 
 
 def derive(trace: Trace, cuts: list[dict[str, Any]]) -> Trace:

@@ -106,7 +106,7 @@ def commit(assignment: Assignment, decision: str, seconds: float | None) -> dict
     if decision not in Review.Decision.values:
         raise BadReview("bad_decision", f"decision: one of {', '.join(Review.Decision.values)}")
     first = {"decision": decision, "seconds": seconds}
-    Assignment.objects.filter(pk=assignment.pk, committed=None).update(committed=first)
+    Assignment.objects.filter(pk=assignment.pk, committed__isnull=True).update(committed=first)
     assignment.refresh_from_db(fields=["committed"])
     return assignment.committed or first
 

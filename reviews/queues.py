@@ -12,10 +12,16 @@ from django.db.models.functions import Coalesce, Now
 
 from curation.jobs import JobContext, JobError
 from curation.models import Project, Trace
+from reviews import gold
+from reviews.drafts import save_draft
+from reviews.filters import FILTERS, doubts, matching
 from reviews.models import Assignment, Queue, QueueItem
 
 BLOCK = 500
 DEFAULT_LIMIT = 1000
+
+
+__all__ = ["FILTERS", "LeaseExpired", "Progress", "matching", "save_draft"]
 
 
 class LeaseExpired(Exception):
@@ -29,35 +35,6 @@ class Progress:
     total: int
     finished: int
     open: int
-
-
-# Filter -> its condition. Only these keys are taken from a request.
-def _verdict(value: Any) -> Q:
-    return Q(verdicts__verdict__in=value if isinstance(value, list) else [value])
-
-
-FILTERS: dict[str, Any] = {
-    "verdict": _verdict,
-    "source": lambda value: Q(source__name=value),
-    "model": lambda value: Q(model=value),
-    "origin": lambda value: Q(origin=value),
-    "min_chars": lambda value: Q(char_count__gte=int(value)),
-    "max_chars": lambda value: Q(char_count__lte=int(value)),
-    "has_proposals": lambda value: Q(segmentations__proposals__isnull=not value),
-}
-
-
-def matching(project: Project, filters: dict[str, Any]) -> QuerySet[Trace]:
-    """Traces that a queue's filters ask for; JobError for an unknown filter or a bad value."""
-    found = Trace.objects.filter(project=project).exclude(origin=Trace.Origin.DERIVED)
-    for name, value in filters.items():
-        if name not in FILTERS:
-            raise JobError("unknown_filter", f"no such filter: {name}")
-        try:
-            found = found.filter(FILTERS[name](value))
-        except (TypeError, ValueError) as error:
-            raise JobError("bad_filter", f"{name}: {value!r} is not possible") from error
-    return found.distinct()
 
 
 def run_fill(ctx: JobContext) -> None:
@@ -112,8 +89,9 @@ def add_items(queue: Queue, block: list[tuple[int, int]]) -> int:
     )
     position = queue.items.aggregate(n=Count("pk"))["n"]
     new = [(pk, savings) for pk, savings in block if pk not in have]
+    doubt = doubts([pk for pk, _ in new])
     items = [
-        QueueItem(queue=queue, trace_id=pk, position=position + n, savings=savings)
+        QueueItem(queue=queue, trace_id=pk, position=position + n, savings=savings, doubt=doubt[pk])
         for n, (pk, savings) in enumerate(new)
     ]
     QueueItem.objects.bulk_create(items, ignore_conflicts=True)
@@ -124,9 +102,10 @@ ORDER = {
     Queue.Order.POSITION: ("position",),
     Queue.Order.LONGEST: ("-trace__char_count", "position"),
     Queue.Order.WASTE: ("-savings", "position"),
+    Queue.Order.DOUBT: ("-doubt", "position"),
 }
 LIVE = Q(assignments__state=Assignment.State.OPEN, assignments__lease_until__gt=Now())
-TAKEN = Q(assignments__state=Assignment.State.DONE) | LIVE
+TAKEN = (Q(assignments__state=Assignment.State.DONE) | LIVE) & Q(assignments__adjudicates=False)
 
 
 def next_assignment(queue: Queue, user: Any) -> Assignment | None:
@@ -136,19 +115,32 @@ def next_assignment(queue: Queue, user: Any) -> Assignment | None:
     reviewer is not one of them. The item's row is locked while the lease is written, so two
     reviewers who ask at once get different items.
     """
+    if not may_take(queue, user):
+        return None
     mine = (
-        Assignment.objects.filter(item__queue=queue, user=user, state=Assignment.State.OPEN)
+        Assignment.objects.filter(
+            item__queue=queue, user=user, state=Assignment.State.OPEN, adjudicates=False
+        )
         .order_by("pk")
         .first()
     )
     if mine is not None and (kept := take_again(mine)) is not None:
         return kept
     while True:
-        candidate = free_items(queue, user).values_list("pk", flat=True).first()
+        candidate = (
+            gold.due(queue, user) or free_items(queue, user).values_list("pk", flat=True).first()
+        )
         if candidate is None:
             return None
         if (assignment := take(candidate, user)) is not None:
             return assignment
+
+
+def may_take(queue: Queue, user: Any) -> bool:
+    """Whether this person is one of the queue's people, and was not stopped by its screening."""
+    if not queue.enabled or (queue.members and user.get_username() not in queue.members):
+        return False
+    return gold.screened(queue, user) is not False
 
 
 def free_items(queue: Queue, user: Any) -> QuerySet[QueueItem]:
@@ -156,7 +148,9 @@ def free_items(queue: Queue, user: Any) -> QuerySet[QueueItem]:
         state=Assignment.State.OPEN, lease_until__lte=Now()
     )
     return (
-        QueueItem.objects.filter(queue=queue, finished=False)
+        QueueItem.objects.filter(
+            Q(only_for=None) | Q(only_for=user), queue=queue, finished=False, gold__isnull=True
+        )
         .exclude(pk__in=mine.values("item"))
         .annotate(taken=Count("assignments", filter=TAKEN))
         .filter(taken__lt=queue.overlap)
@@ -166,8 +160,10 @@ def free_items(queue: Queue, user: Any) -> QuerySet[QueueItem]:
 
 def places_left(item: QueueItem, besides: Any) -> int:
     """How many more people may have this locked item, not counting ``besides``."""
+    if item.gold is not None:  # everyone answers it
+        return 1
     taken = (
-        Assignment.objects.filter(item=item)
+        Assignment.objects.filter(item=item, adjudicates=False)
         .exclude(user=besides)
         .filter(
             Q(state=Assignment.State.DONE) | Q(state=Assignment.State.OPEN, lease_until__gt=Now())
@@ -209,6 +205,19 @@ def take(item_id: int, user: Any) -> Assignment | None:
     return Assignment.objects.select_related("item__queue").get(pk=row[0]) if row else None
 
 
+REOPEN = """
+UPDATE reviews_assignment SET epoch = epoch + 1,
+    lease_until = clock_timestamp() + make_interval(secs => %s) WHERE id = %s
+"""
+
+
+def reopen(assignment_id: int) -> Assignment:
+    """A fresh lease for somebody who has a place beyond the overlap."""
+    with connection.cursor() as cursor:
+        cursor.execute(REOPEN, [settings.ASSIGNMENT_LEASE_SECONDS, assignment_id])
+    return Assignment.objects.select_related("item__queue").get(pk=assignment_id)
+
+
 def take_again(assignment: Assignment) -> Assignment | None:
     """Go on with an item in hand: a living lease is renewed, an old one is taken anew."""
     return take(assignment.item_id, assignment.user)
@@ -227,9 +236,16 @@ def renew(assignment_id: int, epoch: int) -> bool:
         return cursor.fetchone() is not None
 
 
-def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
-    """Keep what a reviewer has so far; always allowed to its owner, whatever the lease says."""
-    Assignment.objects.filter(pk=assignment.pk).update(draft=draft, draft_saved_at=Now())
+def seconds_left(assignment_id: int) -> float:
+    """Seconds until the lease ends, on the database's clock; 0 when it has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT greatest(0, extract(epoch FROM lease_until - clock_timestamp()))"
+            " FROM reviews_assignment WHERE id = %s",
+            [assignment_id],
+        )
+        row = cursor.fetchone()
+    return float(row[0]) if row else 0.0
 
 
 def skip(assignment: Assignment, reason: str) -> None:
@@ -241,7 +257,9 @@ def skip(assignment: Assignment, reason: str) -> None:
 
 def progress(queue: Queue) -> Progress:
     """Counts of the queue's items."""
-    counts = queue.items.aggregate(total=Count("pk"), finished=Count("pk", filter=Q(finished=True)))
+    counts = queue.items.filter(gold__isnull=True).aggregate(
+        total=Count("pk"), finished=Count("pk", filter=Q(finished=True))
+    )
     in_hand = Assignment.objects.filter(
         item__queue=queue, state=Assignment.State.OPEN, lease_until__gt=Now()
     ).count()

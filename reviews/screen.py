@@ -52,9 +52,15 @@ def ranges_of(trace: Trace, segmentation: Segmentation | None) -> list[tuple[int
         return [(a, b, "text", "") for a, b in slices(trace.text)]
     rows = Segment.objects.filter(segmentation=segmentation).order_by("index")
     return [
-        (start, end, kind, " › ".join(path[:2]).replace("_", " "))
+        (start, end, kind, part_name(path))
         for start, end, kind, path in rows.values_list("start", "end", "kind", "path")
     ]
+
+
+def part_name(path: list[str]) -> str:
+    """The part that a leaf stands in, in the words of the screen: "Attempt 3", "Verify"."""
+    inner = path[1] if len(path) > 1 else path[0] if path else ""
+    return inner.replace("_", " ").replace("Solution ", "Attempt ")
 
 
 def slices(text: str) -> list[tuple[int, int]]:
@@ -90,23 +96,23 @@ def hue_of(kind: str) -> str:
     return HUE_OF.get(kind, "other")
 
 
-def text_html(pieces: list[Piece], first: bool = True) -> SafeString:
+def text_html(pieces: list[Piece], first: bool = True, prefix: str = "s") -> SafeString:
     """The boxes as HTML, in chunks. Built by hand: a template would take ten times as long."""
     chunks = (pieces[i : i + CHUNK] for i in range(0, len(pieces), CHUNK))
     return mark_safe(  # noqa: S308  every text in it is escaped by markup.body and escape
         "".join(
-            f'<div class="chunk">{"".join(box_html(p, first) for p in chunk)}</div>'
+            f'<div class="chunk">{"".join(box_html(p, first, prefix) for p in chunk)}</div>'
             for chunk in chunks
         )
     )
 
 
-def box_html(piece: Piece, first: bool) -> str:
+def box_html(piece: Piece, first: bool, prefix: str = "s") -> str:
     maths = " data-maths" if MATHS.search(piece.text) else ""
     mark = ' data-first=""' if first and piece.first_correct else ""
     return (
-        f'<div class="seg hue-{hue_of(piece.kind)}" id="s{piece.index}"{mark}>'
-        f'<a class="n" href="#s{piece.index}" tabindex="-1">{piece.index + 1}</a>'
+        f'<div class="seg hue-{hue_of(piece.kind)}" id="{prefix}{piece.index}"{mark}>'
+        f'<a class="n" href="#{prefix}{piece.index}" tabindex="-1">{piece.index + 1}</a>'
         f'<div class="model-text"{maths} dir="auto">{body(piece.text)}</div></div>'
     )
 

@@ -112,6 +112,7 @@
     }
     let budget = MAX_PER_ELEMENT;
     for (const node of nodes) if (budget > 0) budget -= splitNode(node, budget);
+    if (budget < MAX_PER_ELEMENT) element.dispatchEvent(new CustomEvent("maths:split", { bubbles: true }));
     for (const span of element.querySelectorAll(".maths")) spans.observe(span);
   });
 
@@ -139,8 +140,8 @@
     if (first) range.setStartBefore(first);
     if (last) range.setEndAfter(last);
     const piece = range.cloneContents();
-    if (!piece.querySelector(".maths, .edge, [data-maths]")) return;
-    const leaves = [...piece.querySelectorAll("[data-maths]")];
+    if (!piece.querySelector(".maths, .edge, .model-text")) return;
+    const leaves = [...piece.querySelectorAll(".model-text")];
     event.clipboardData.setData("text/plain", (leaves.length ? leaves : [piece]).map(sourceOf).join(""));
     event.preventDefault();
   });

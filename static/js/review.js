@@ -1,347 +1,344 @@
-/* The review screen. One state object; every change goes through `change`, which redraws what it
-   touches, keeps the undo history, and saves a draft. Ranges are code points: the page holds them
-   as numbers made by the server, so nothing here counts characters. */
-(function () {
-  "use strict";
-  const root = document.getElementById("review");
-  if (!root) return;
-  const byId = (id) => document.getElementById(id);
-  const start = JSON.parse(byId("state").textContent);
-  const text = byId("text");
-  const segments = [...text.querySelectorAll(".seg")];
-  const at = segments.map((s) => ({ el: s, start: +s.dataset.start, end: +s.dataset.end }));
+/* The review screen: puts the parts together. Each part is a module of its own (review-*.js). */
+
+import { makeCheck } from "./review-check.js";
+import { makeDraw } from "./review-draw.js";
+import { makeKeys } from "./review-keys.js";
+import { makeMap } from "./review-map.js";
+import { asker, makeSide } from "./review-side.js";
+import { EMPTY, makeStore } from "./review-store.js";
+import { countShown, makeText } from "./review-text.js";
+import { makeWork } from "./review-work.js";
+
+const byId = (id) => document.getElementById(id);
+const root = byId("review");
+const data = JSON.parse(byId("state").textContent);
+const reading = root.dataset.read !== undefined;
+const text = makeText(root, data);
+const ask = asker();
+let seconds = data.draft?.seconds || 0;
+
+/* --- a store that only reads, on the page without a queue ------------------- */
+function readOnlyStore() {
   const csrf = JSON.parse(document.body.getAttribute("hx-headers") || "{}")["X-CSRFToken"] || "";
+  const post = (path, body) => fetch(path, { method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf }, body: JSON.stringify(body) });
+  return { get: () => EMPTY, change() {}, type() {}, undo: () => false, redo: () => false, onChange() {}, post, told() {} };
+}
+const store = reading ? readOnlyStore() : makeStore(data, root, () => ({ seconds, coverage: text.coverage(), read: text.reading() }));
 
-  const draft = start.draft && start.draft.decision !== undefined ? start.draft : {};
-  let state = {
-    decision: draft.decision || "",
-    cuts: draft.cuts || [],
-    labels: draft.labels || [],
-    first_error: draft.first_error ?? null,
-    note: draft.note || "",
-    rejected: draft.rejected || [],
-  };
-  let past = [], future = [];
-  let now = -1;
-  const seen = new Set(draft.seen || []);
-  let seconds = draft.seconds || 0;
-
-  /* --- state ------------------------------------------------------------ */
-  function change(next) {
-    past.push(state);
-    if (past.length > 500) past.shift();
-    future = [];
-    state = { ...state, ...next };
-    draw();
-    save();
-  }
-  function undo() { if (past.length) { future.push(state); state = past.pop(); draw(); save(); } }
-  function redo() { if (future.length) { past.push(state); state = future.pop(); draw(); save(); } }
-
-  const overlaps = (a, b) => a.start < b.end && b.start < a.end;
-  const covered = (range) => state.cuts.some((c) => c.start <= range.start && range.end <= c.end);
-
-  /* The cuts without `range`, and with it when `add` is given; neighbours stay apart. */
-  function without(range) {
-    const rest = [];
-    for (const cut of state.cuts) {
-      if (!overlaps(cut, range)) { rest.push(cut); continue; }
-      if (cut.start < range.start) rest.push({ ...cut, end: range.start });
-      if (cut.end > range.end) rest.push({ ...cut, start: range.end });
-    }
-    return rest;
-  }
-  const withCut = (range, reason) => [...without(range), { start: range.start, end: range.end, reason }]
-    .sort((a, b) => a.start - b.start);
-
-  function toggleCut() {
-    const range = at[now];
-    if (!range) return;
-    change({ cuts: covered(range) ? without(range) : withCut(range, "reviewer") });
-  }
-  function accept(proposal) {
-    change({
-      cuts: withCut(proposal, proposal.reason),
-      rejected: state.rejected.filter((id) => id !== proposal.id),
-    });
-  }
-  function reject(proposal) {
-    change({ cuts: without(proposal), rejected: [...new Set([...state.rejected, proposal.id])] });
-  }
-  function label(value) {
-    const range = at[now];
-    if (!range) return;
-    const rest = state.labels.filter((l) => l.start !== range.start);
-    const same = state.labels.some((l) => l.start === range.start && l.label === value);
-    change({ labels: same ? rest : [...rest, { start: range.start, end: range.end, label: value }] });
-  }
-  function firstError() {
-    const range = at[now];
-    if (range) change({ first_error: state.first_error === range.start ? null : range.start });
-  }
-
-  /* --- drawing ---------------------------------------------------------- */
-  const props = start.proposals.map((p) => ({ ...p, el: proposalRow(p) }));
-
-  function proposalRow(p) {
-    const row = document.createElement("div");
+/* --- proposals in the text --------------------------------------------------- */
+const proposals = [];
+function addProposals(list) {
+  for (const p of list) {
+    const row = document.createElement("div"), why = document.createElement("span"), chip = document.createElement("span");
     row.className = "prop";
-    row.tabIndex = -1;
-    const chip = document.createElement("span");
     chip.className = "chip warn";
     chip.textContent = "proposal";
-    const why = document.createElement("span");
     why.textContent = `${(p.end - p.start).toLocaleString("en")} characters: ${p.reason}`;
     row.append(chip, why);
-    for (const [key, name, act] of [["a", "accept", accept], ["x", "reject", reject]]) {
-      const button = document.createElement("button");
+    for (const [key, name, act] of reading ? [] : [["a", "accept", () => work.accept(p)], ["x", "reject", () => work.reject(p)]]) {
+      const button = document.createElement("button"), kbd = document.createElement("kbd");
       button.type = "button";
       button.className = "btn plain";
-      const kbd = document.createElement("kbd");
       kbd.textContent = key;
       button.append(kbd, ` ${name}`);
-      button.addEventListener("click", () => act(p));
+      button.addEventListener("click", act);
       row.append(button);
     }
-    const holder = at.find((s) => s.end > p.start);
-    if (holder) holder.el.before(row);
-    return row;
+    text.boxes[text.boxAt(p.start)]?.before(row);
+    proposals.push({ ...p, el: row });
   }
+}
 
-  let drawnCuts = null, drawnLabels = null;
-  function draw() {
-    if (drawnCuts !== state.cuts) {
-      for (const s of at) s.el.classList.toggle("cut", state.cuts.some((c) => overlaps(c, s)));
-      drawnCuts = state.cuts;
-      measure();
-      minimap();
-    }
-    if (drawnLabels !== state.labels) {
-      const labels = new Map(state.labels.map((l) => [l.start, l.label]));
-      for (const s of at) {
-        if (labels.has(s.start)) s.el.dataset.label = labels.get(s.start);
-        else delete s.el.dataset.label;
-      }
-      drawnLabels = state.labels;
-    }
-    for (const p of props) {
-      p.el.classList.toggle("accepted", covered(p));
-      p.el.classList.toggle("rejected", state.rejected.includes(p.id));
-    }
-    for (const s of text.querySelectorAll(".seg.error")) s.classList.remove("error");
-    const wrong = at.find((s) => s.start === state.first_error);
-    if (wrong) wrong.el.classList.add("error");
-    byId("first-error").textContent = wrong ? `segment ${at.indexOf(wrong) + 1}` : "none";
-    for (const b of root.querySelectorAll("[data-decision]")) {
-      b.setAttribute("aria-checked", String(b.dataset.decision === state.decision));
-    }
-    if (byId("note").value !== state.note) byId("note").value = state.note;
-    whereami();
-  }
+const draw = makeDraw(text, () => proposals);
+const work = makeWork(store, text, ask, data);
+const map = makeMap(byId("map"), text, data);
+const side = makeSide(root, store, text, data);
+const check = reading ? null : makeCheck(root, store, text, data, draw);
+addProposals(data.proposals);
 
-  function measure() {
-    const dropped = state.cuts.reduce((n, c) => n + c.end - c.start, 0);
-    byId("kept").value = start.chars - dropped;
-    const tokens = (n) => (start.tokens ? ` (≈ ${Math.round(n / start.chars * start.tokens).toLocaleString("en")} tokens)` : "");
-    byId("kept-n").textContent = (start.chars - dropped).toLocaleString("en") + tokens(start.chars - dropped);
-    byId("dropped-n").textContent = dropped ? `−${dropped.toLocaleString("en")}${tokens(dropped)}` : "0";
-    check();
+let lastCuts = null;
+function redraw() {
+  const state = store.get();
+  draw.draw(state, data.allHues || {});
+  map.draw(state);
+  if (reading) return;
+  side.draw(state);
+  side.where(check.said(text.here()));
+  if (lastCuts !== state.cuts) {
+    lastCuts = state.cuts;
+    check.length(state);
+    check.check(state);
   }
+}
+store.onChange(redraw);
 
-  function whereami() {
-    const s = segments[now];
-    byId("where-n").textContent = s ? `segment ${now + 1} of ${segments.length}` : `${segments.length} segments`;
-    byId("where-part").textContent = s ? s.dataset.part : "";
-    byId("where-kind").textContent = s ? s.dataset.kind.replace("_", " ") : "";
-    byId("where-label").textContent = s && s.dataset.label !== undefined ? s.dataset.label : "unset";
-    byId("read").textContent = `read ${segments.length ? Math.floor(100 * seen.size / segments.length) : 100} %`;
-  }
-
-  /* One mark per segment, drawn on a canvas so that 3,000 segments cost nothing. */
-  const canvas = document.createElement("canvas");
-  byId("map").append(canvas);
-  function minimap() {
-    const box = byId("map").getBoundingClientRect();
-    const ratio = window.devicePixelRatio || 1;
-    canvas.width = box.width * ratio;
-    canvas.height = box.height * ratio;
-    const pen = canvas.getContext("2d");
-    const scale = canvas.height / Math.max(1, start.chars);
-    const css = getComputedStyle(document.documentElement);
-    const bad = css.getPropertyValue("--bad").trim();
-    for (const s of at) {
-      pen.fillStyle = getComputedStyle(s.el).borderLeftColor;
-      const y = s.start * scale, h = Math.max(1, (s.end - s.start) * scale);
-      pen.fillRect(4 * ratio, y, canvas.width - 8 * ratio, Math.max(1, h - 0.5));
-    }
-    pen.fillStyle = bad.startsWith("light-dark") ? "#b3261e" : bad || "#b3261e";
-    for (const c of state.cuts) {
-      pen.fillRect(0, c.start * scale, 4 * ratio, Math.max(1, (c.end - c.start) * scale));
-    }
-  }
-  byId("map").addEventListener("click", (event) => {
-    const box = byId("map").getBoundingClientRect();
-    const position = (event.clientY - box.top) / box.height * start.chars;
-    go(at.findIndex((s) => s.end > position));
-  });
-
-  /* --- moving ----------------------------------------------------------- */
-  function go(index, block = "nearest") {
-    if (index < 0 || index >= segments.length) return;
-    if (now >= 0) segments[now].classList.remove("now");
-    now = index;
-    segments[now].classList.add("now");
-    segments[now].scrollIntoView({ block });
-    whereami();
-  }
-  const position = () => (at[now] ? at[now].start : -1);
-  function toProposal(step) {
-    const from = position();
-    const list = step > 0 ? props.filter((p) => p.start > from) : props.filter((p) => p.start < from).reverse();
-    const p = list[0] || (step > 0 ? null : props[0]);
-    if (p) { go(at.findIndex((s) => s.end > p.start), "center"); p.el.scrollIntoView({ block: "nearest" }); }
-  }
-  /* The proposal that a key acts on: the one that holds the current segment, else the next one. */
-  function proposalHere() {
-    const range = at[now];
-    if (!range) return props[0];
-    return props.find((p) => overlaps(p, range)) || props.find((p) => p.start >= range.start);
-  }
-
-  /* --- what was read, and for how long ---------------------------------- */
-  const watcher = new IntersectionObserver((entries) => {
-    for (const e of entries) if (e.isIntersecting) seen.add(segments.indexOf(e.target));
-    whereami();
-  }, { root: text, threshold: 0.4 });
-  segments.forEach((s) => watcher.observe(s));
-  let lastActive = Date.now();
-  for (const kind of ["keydown", "pointermove", "wheel", "scroll"]) {
-    addEventListener(kind, () => { lastActive = Date.now(); }, { passive: true, capture: true });
-  }
-  setInterval(() => { if (Date.now() - lastActive < 30000 && !document.hidden) seconds += 1; }, 1000);
-
-  /* --- saving ----------------------------------------------------------- */
-  let timer = 0, saving = false, again = false, left = false;
-  const chip = byId("saved");
-  function told(kind, words) { chip.className = `chip ${kind}`; chip.textContent = words; }
-  function payload() {
-    return { ...state, seen: [...seen], seconds, segmenter: start.segmenter, epoch: start.epoch };
-  }
-  async function post(url, data) {
-    return fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRFToken": csrf },
-      body: JSON.stringify(data),
-    });
-  }
-  function save() {
-    left = true;
-    told("warn", "saving…");
-    clearTimeout(timer);
-    timer = setTimeout(saveNow, 250);
-  }
-  async function saveNow() {
-    if (saving) { again = true; return; }
-    saving = true;
-    try {
-      const answer = await post(root.dataset.draft, payload());
-      if (!answer.ok) throw new Error(String(answer.status));
-      const { lease } = await answer.json();
-      left = again;
-      told(lease || start.done ? "ok" : "warn", lease || start.done ? "saved" : "saved; the lease ran out");
-    } catch (error) {
-      told("bad", "not saved; trying again");
-      timer = setTimeout(saveNow, 2000);
-    } finally {
-      saving = false;
-      if (again) { again = false; saveNow(); }
-    }
-  }
-  setInterval(() => { if (!document.hidden) saveNow(); }, 60000);
-  addEventListener("beforeunload", (event) => { if (left) event.preventDefault(); });
-
-  /* What the verifier says of the text that is left. */
-  let checking = 0;
-  function check() {
-    clearTimeout(checking);
-    const box = byId("after");
-    if (!state.cuts.length) { box.textContent = "no cuts"; box.className = "dim"; return; }
-    box.textContent = "checking…";
-    checking = setTimeout(async () => {
-      const asked = state.cuts;
-      try {
-        const answer = await post(root.dataset.preview, { cuts: asked });
-        const result = await answer.json();
-        if (asked !== state.cuts) return;
-        box.className = `chip ${result.verdict || "error"}`;
-        box.textContent = result.verdict || result.detail;
-      } catch (error) { box.className = "chip error"; box.textContent = "could not be checked"; }
-    }, 350);
-  }
-
-  async function submit() {
-    if (!state.decision) { byId("problem").textContent = "Choose a decision first: s, f, b or 0."; return; }
-    byId("submit").disabled = true;
-    byId("problem").textContent = "";
-    clearTimeout(timer);
-    const coverage = segments.length ? seen.size / segments.length : 1;
-    try {
-      const answer = await post(root.dataset.submit, { ...payload(), coverage });
-      const result = await answer.json();
-      if (!answer.ok) throw new Error(result.detail || String(answer.status));
-      left = false;
-      location.assign(result.next);
-    } catch (error) {
-      byId("problem").textContent = `Not submitted: ${error.message}`;
-      byId("submit").disabled = false;
-      save();
-    }
-  }
-
-  /* --- keys ------------------------------------------------------------- */
-  const decide = (decision) => change({ decision });
-  const KEYS = {
-    j: () => go(Math.min(segments.length - 1, now + 1)),
-    k: () => go(Math.max(0, now - 1)),
-    n: () => toProposal(1),
-    p: () => toProposal(-1),
-    a: () => { const p = proposalHere(); if (p) accept(p); },
-    x: () => { const p = proposalHere(); if (p) reject(p); },
-    c: toggleCut,
-    1: () => label(1), 2: () => label(0), 3: () => label(-1),
-    e: firstError,
-    u: undo, r: redo,
-    s: () => decide("sound"), f: () => decide("flawed"), b: () => decide("bad_problem"), 0: () => decide("give_up"),
-    Home: () => go(0, "start"), End: () => go(segments.length - 1, "end"),
+/* --- moving -------------------------------------------------------------------- */
+const inView = () => byId("read") && (byId("read").textContent = `read ${Math.floor(100 * text.coverage())} %`);
+let linked = 0;
+text.onMove((i) => {
+  side.where(check?.said(i) || "");
+  clearTimeout(linked);
+  linked = setTimeout(() => history.replaceState(null, "", `#s${i}`), 400);
+});
+const place = () => (text.here() >= 0 ? text.starts[text.here()] : -1);
+function along(list, step, block = "center") {
+  const from = place(), sorted = [...list].sort((a, b) => a - b);
+  const hit = step > 0 ? sorted.find((at) => text.boxAt(at) > text.here()) : sorted.reverse().find((at) => at < from && text.boxAt(at) < text.here());
+  if (hit === undefined) return false;
+  text.go(text.boxAt(hit), block);
+  return true;
+}
+function toProposal(step) {
+  const from = place();
+  const list = step > 0 ? proposals.filter((p) => p.start > from) : proposals.filter((p) => p.start < from).reverse();
+  const p = list[0] || (step > 0 ? null : proposals[0]);
+  if (p) { text.go(text.boxAt(p.start), "center"); p.el.scrollIntoView({ block: "nearest" }); }
+}
+function proposalHere() {
+  if (text.here() < 0) return proposals[0];
+  const range = text.range(text.here());
+  return proposals.find((p) => draw.overlaps(p, range)) || proposals.find((p) => p.start >= range.start);
+}
+const differing = () => (data.disagreement?.ranges || []).map((r) => r[0]);
+const answers = () => data.answers.map((a) => a.start);
+function goTo() {
+  const dialog = byId("goto"), field = byId("goto-n"), why = byId("goto-why");
+  field.value = "";
+  why.textContent = "";
+  byId("goto-form").onsubmit = (event) => {
+    event.preventDefault();
+    const wanted = parseInt(field.value, 10);
+    if (!Number.isFinite(wanted)) { why.textContent = "A number, please."; return; }
+    const i = Math.max(1, Math.min(text.boxes.length, wanted));
+    if (i !== wanted) why.textContent = `There is no ${wanted}; this is ${i}.`;
+    text.go(i - 1, "center");
+    if (i === wanted) dialog.close();
   };
-  let pending = "";
-  document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") { event.preventDefault(); submit(); return; }
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (document.querySelector("dialog[open]")) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) {
-      if (event.key === "Escape") event.target.blur();
-      return;
-    }
-    if (pending === "g") {
-      pending = "";
-      if (event.key === "a") { go(segments.findIndex((s) => s.hasAttribute("data-first")), "center"); event.preventDefault(); event.stopImmediatePropagation(); }
-      return;
-    }
-    if (event.key === "g") { pending = "g"; setTimeout(() => { pending = ""; }, 1000); return; }
-    const act = KEYS[event.key];
-    if (act) { event.preventDefault(); event.stopImmediatePropagation(); act(); }
-  }, true);
+  dialog.showModal();
+}
+const focusView = () => { root.classList.toggle("focus"); text.go(text.here(), "center"); };
+function compare() {
+  const form = byId("compare-form");
+  if (!form) return;
+  const chosen = form.querySelectorAll("input[name=t]:checked");
+  if (!chosen.length) [...form.querySelectorAll("input[type=checkbox]")].slice(0, 1).forEach((c) => { c.checked = true; });
+  form.requestSubmit();
+}
 
-  for (const b of root.querySelectorAll("[data-decision]")) b.addEventListener("click", () => decide(b.dataset.decision));
-  byId("submit").addEventListener("click", submit);
-  byId("note").addEventListener("input", (event) => { state = { ...state, note: event.target.value }; save(); });
-  text.addEventListener("click", (event) => {
-    const s = event.target.closest(".seg");
-    if (s && document.getSelection().isCollapsed) go(segments.indexOf(s));
+/* --- deciding --------------------------------------------------------------------- */
+const problem = (words) => { byId("problem").textContent = words; };
+async function decide(decision) {
+  store.change({ decision: store.get().decision === decision ? "" : decision });
+  if (data.hidden.length && store.get().decision) await reveal();
+}
+/* The first judgement is stored, then what was hidden is shown; it can be changed after that. */
+async function reveal() {
+  const answer = await store.post("commit/", { decision: store.get().decision, seconds });
+  if (!answer.ok) { problem((await answer.json()).detail); return; }
+  const shown = await answer.json();
+  data.hidden = [];
+  const page = new DOMParser().parseFromString(shown.evidence, "text/html");
+  byId("evidence").replaceChildren(...page.body.childNodes);
+  window.whittleMaths.scan(byId("evidence"));
+  if (!proposals.length) { data.proposals.push(...shown.proposals); addProposals(shown.proposals); }
+  data.answers = shown.answers;
+  data.first = shown.first;
+  if (shown.first !== null) text.boxes[shown.first].dataset.first = "";
+  redraw();
+}
+let warned = "";
+async function submit() {
+  const state = store.get();
+  problem("");
+  if (!state.decision) { problem("Choose a decision first: s, f, b or 0."); return; }
+  const verdict = check.verdict();
+  if (state.decision === "sound" && state.cuts.length && verdict !== "correct" && warned !== JSON.stringify(state.cuts)) {
+    warned = JSON.stringify(state.cuts);
+    problem(`After your cuts the verifier says: ${verdict || "not checked yet"}. Submit again to do so anyway.`);
+    return;
+  }
+  if (data.minCoverage && state.decision !== "give_up" && text.coverage() < data.minCoverage) {
+    problem(`This queue asks that ${Math.round(100 * data.minCoverage)} % is read; it is ${Math.floor(100 * text.coverage())} %.`);
+    return;
+  }
+  byId("submit").disabled = true;
+  try {
+    const result = await store.submit({});
+    location.assign(result.next);
+  } catch (error) {
+    problem(error instanceof TypeError ? "Not submitted: the server cannot be reached. Your work is kept; submit again." : `Not submitted: ${error.message || "signed out; log in again in another tab"}`);
+    byId("submit").disabled = false;
+    store.save();
+  }
+}
+
+/* --- the selection's own bar --------------------------------------------------------- */
+const pop = byId("pop");
+const POP = reading ? [["m", "comment", () => side.write(null, text.selected())]] : [
+  ["c", "cut", () => work.toggleCut()], ["C", "cut, why", () => work.cutWithReason()], ["l", "shorter", () => work.condense()],
+  ["y", "keep", () => work.keep()], ["q", "label", () => work.span()], ["m", "comment", () => side.write(null, text.selected())],
+];
+for (const [key, name, act] of POP) {
+  const button = document.createElement("button"), kbd = document.createElement("kbd");
+  button.type = "button";
+  button.className = "btn tiny";
+  kbd.textContent = key;
+  button.append(kbd, ` ${name}`);
+  button.addEventListener("pointerdown", (event) => event.preventDefault());
+  button.addEventListener("click", () => { act(); pop.hidden = true; });
+  pop.append(button);
+}
+document.addEventListener("selectionchange", () => {
+  const range = text.selected();
+  if (!range) { pop.hidden = true; return; }
+  const box = document.getSelection().getRangeAt(0).getBoundingClientRect();
+  pop.hidden = false;
+  pop.style.left = `${Math.max(8, Math.min(innerWidth - pop.offsetWidth - 8, box.left))}px`;
+  pop.style.top = `${box.top > 90 ? box.top - pop.offsetHeight - 6 : Math.min(innerHeight - 60, box.bottom + 6)}px`;
+});
+const commentHere = () => {
+  const range = text.selected() || (text.here() >= 0 ? text.range(text.here()) : null);
+  side.write(null, range);
+};
+const toggleBox = (id) => { const box = byId(id); if (box) { box.open = !box.open; if (box.open) box.querySelector("[tabindex], input")?.focus(); } };
+
+/* --- keys ---------------------------------------------------------------------------- */
+const MOVES = [
+  { group: "Moving", keys: ["j", "ArrowDown"], words: "next segment", repeats: true, act: () => text.go(Math.min(text.boxes.length - 1, text.here() + 1)) },
+  { group: "Moving", keys: ["k", "ArrowUp"], words: "previous segment", repeats: true, act: () => text.go(Math.max(0, text.here() - 1)) },
+  { group: "Moving", keys: ["J", "]"], words: "next attempt or part", repeats: true, act: () => text.toPart(1) },
+  { group: "Moving", keys: ["K", "["], words: "previous attempt or part", repeats: true, act: () => text.toPart(-1) },
+  { group: "Moving", keys: ["g a"], words: "first correct answer", act: () => text.go(data.first ?? -1, "center") },
+  { group: "Moving", keys: ["g n"], words: "next stated answer", act: () => along(answers(), 1) },
+  { group: "Moving", keys: ["g p"], words: "previous stated answer", act: () => along(answers(), -1) },
+  { group: "Moving", keys: ["g t", ":"], words: "go to segment n", act: goTo },
+  { group: "Moving", keys: ["n"], words: "next proposal", repeats: true, act: () => toProposal(1) },
+  { group: "Moving", keys: ["p"], words: "previous proposal", repeats: true, act: () => toProposal(-1) },
+  { group: "Moving", keys: ["N"], words: "next place where reviewers differ", act: () => along(differing(), 1) },
+  { group: "Moving", keys: ["P"], words: "previous place where reviewers differ", act: () => along(differing(), -1) },
+  { group: "Moving", keys: ["Home", "g g"], words: "first segment", act: () => text.go(0, "start") },
+  { group: "Moving", keys: ["End", "G"], words: "last segment", act: () => text.go(text.boxes.length - 1, "end") },
+  { group: "Reading", keys: ["o"], words: "fold or open this segment", act: () => text.foldHere() },
+  { group: "Reading", keys: ["O"], words: "fold or open this attempt", act: () => text.foldPart() },
+  { group: "Reading", keys: ["z"], words: "fold or open what only repeats", act: () => text.foldRepeats() },
+  { group: "Reading", keys: ["."], words: "focus: this segment alone", act: focusView },
+  { group: "Reading", keys: ["v"], words: "compare with the chosen traces", act: compare },
+  { group: "Reading", keys: ["m"], words: "comment on the selection or segment", act: commentHere },
+  { group: "Reading", keys: ["Escape"], words: "let go of a selection or a begun range", act: () => { work.clear(); root.classList.remove("focus"); } },
+];
+const WORK = [
+  { group: "Cutting", keys: ["a"], words: "accept the proposal", act: () => { const p = proposalHere(); if (p) work.accept(p); } },
+  { group: "Cutting", keys: ["x"], words: "reject the proposal", act: () => { const p = proposalHere(); if (p) work.reject(p); } },
+  { group: "Cutting", keys: ["h"], words: "begin a range here; the next key takes all of it", act: () => work.begin() },
+  { group: "Cutting", keys: ["c"], words: "cut, or take the cut back", act: () => work.toggleCut() },
+  { group: "Cutting", keys: ["C"], words: "cut with a reason", act: () => work.cutWithReason() },
+  { group: "Cutting", keys: ["l"], words: "condense: a shorter text in its place", act: () => work.condense() },
+  { group: "Cutting", keys: ["y"], words: "keep: this must stay", act: () => work.keep() },
+  { group: "Cutting", keys: ["T"], words: "cut all behind the first correct answer", act: () => work.cutTail() },
+  { group: "Cutting", keys: ["d"], words: "before and after", act: () => check.diff() },
+  { group: "Steps", keys: ["1"], words: "right (+1); again: unset", act: () => work.label(1) },
+  { group: "Steps", keys: ["2"], words: "neither (0)", act: () => work.label(0) },
+  { group: "Steps", keys: ["3"], words: "wrong (−1)", act: () => work.label(-1) },
+  { group: "Steps", keys: ["e"], words: "first error is here", act: () => work.firstError() },
+  { group: "Steps", keys: ["E"], words: "first error here, all before it right", act: () => work.firstErrorCascade() },
+  { group: "Steps", keys: ["*"], words: "flag this step", act: () => work.flagStep() },
+  { group: "Steps", keys: ["A"], words: "write a better step", act: () => work.alternative() },
+  { group: "Steps", keys: ["t"], words: "correct the kind", act: () => work.kind() },
+  { group: "Steps", keys: ["q"], words: "label the selection or segment", act: () => work.span() },
+  { group: "Judging", keys: ["s"], words: "sound", act: () => decide("sound") },
+  { group: "Judging", keys: ["f"], words: "flawed", act: () => decide("flawed") },
+  { group: "Judging", keys: ["b"], words: "bad problem", act: () => decide("bad_problem") },
+  { group: "Judging", keys: ["0"], words: "give up", act: () => decide("give_up") },
+  { group: "Judging", keys: ["!"], words: "flag the trace", act: () => store.change({ flagged: !store.get().flagged }) },
+  { group: "Judging", keys: ["i"], words: "write a note", act: () => byId("note").focus() },
+  { group: "Judging", keys: ["w"], words: "the guideline", act: () => toggleBox("guideline-box") },
+  { group: "Judging", keys: ["u", "Ctrl+z"], words: "undo", repeats: true, act: () => store.undo() },
+  { group: "Judging", keys: ["r", "Ctrl+Shift+z", "Ctrl+y"], words: "redo", repeats: true, act: () => store.redo() },
+  { group: "Judging", keys: ["Ctrl+Enter"], words: "submit and take the next", act: submit },
+];
+makeKeys(reading ? MOVES : [...MOVES, ...WORK], byId("sheet"));
+
+/* --- mouse ----------------------------------------------------------------------------- */
+text.holder.addEventListener("click", (event) => {
+  const box = event.target.closest(".seg");
+  if (!box || !document.getSelection().isCollapsed) return;
+  const link = event.target.closest("a.n");
+  if (link) event.preventDefault();
+  const i = text.number(box);
+  if (text.folded.has(i)) text.unfold(i);
+  text.go(i);
+  if (link) history.replaceState(null, "", link.hash);
+});
+byId("parts").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (link) { event.preventDefault(); text.go(+link.dataset.box, "start"); text.view.focus({ preventScroll: true }); }
+});
+if (!reading) {
+  const choices = [...root.querySelectorAll("[data-decision]")];
+  choices.forEach((b, i) => {
+    b.addEventListener("click", () => decide(b.dataset.decision));
+    b.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      event.stopPropagation();
+      choices[(i + step + choices.length) % choices.length].focus();
+    });
   });
-  addEventListener("resize", minimap);
-  draw();
-  go(location.hash.startsWith("#s") ? +location.hash.slice(2) : 0, location.hash ? "center" : "nearest");
-  root.dataset.ready = "1";
-})();
+  byId("submit").addEventListener("click", submit);
+  root.querySelector("#skip-box form").addEventListener("submit", () => store.leave());
+}
+
+/* --- start ------------------------------------------------------------------------------- */
+function fromHash() {
+  const hash = location.hash;
+  const range = hash.match(/^#c(\d+)-(\d+)$/), box = hash.match(/^#s(\d+)$/);
+  if (range) text.goTo(+range[1]);
+  else text.go(box ? Math.min(text.boxes.length - 1, +box[1]) : 0, box ? "center" : "nearest");
+}
+addEventListener("hashchange", fromHash);
+text.restoreReading(data.draft?.read);
+side.talk(ask, store.post, () => draw.paint("comment", draw.domOf(data.comments.filter((c) => c.start !== null && !c.resolved))));
+side.others();
+fromHash();
+map.size();
+redraw();
+if (!reading) store.recover();
+root.dataset.ready = "1";
+
+const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));
+later(() => {
+  text.watch();
+  draw.paint("comment", draw.domOf(data.comments.filter((c) => c.start !== null && !c.resolved)));
+  if (!reading) { check.tokens(); check.checks(); }
+});
+countShown(text, (n) => {
+  byId("shown-n").textContent = n.toLocaleString("en");
+  if (n !== data.chars) { byId("all").classList.add("bad"); byId("all").append(" — something is missing; the text as stored has all of it"); }
+  root.dataset.shown = n;
+});
+let queued = 0;
+document.addEventListener("maths:split", () => {
+  clearTimeout(queued);
+  queued = setTimeout(() => { draw.repaint(); check?.paint(); }, 120);
+});
+let beats = 0;
+setInterval(() => {
+  if (text.idle()) return;
+  seconds += 1;
+  text.tick(1);
+  inView();
+  map.later();
+  beats += 1;
+  if (!reading && beats % 20 === 0 && !store.isDirty()) store.save(0);
+  else if (!reading && beats % 60 === 0) store.beat();
+}, 1000);
+if (!reading) {
+  store.beat();
+  setInterval(() => {
+    const left = store.leaseLeft();
+    if (left === null || data.done) return;
+    const minutes = Math.floor(left / 60), rest = String(Math.floor(left % 60)).padStart(2, "0");
+    byId("lease").textContent = store.isAlive() && left > 0 ? `lease ${minutes}:${rest}` : "lease ran out; you may still submit while the place is free";
+  }, 1000);
+}

@@ -1,0 +1,158 @@
+"""Two to four traces of one problem beside each other: aligned rows, answers, where they part."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.safestring import SafeString
+
+from curation.models import Problem, Project, Trace
+from reviews import screen
+from reviews.guidelines import current_guideline
+from reviews.models import Preference
+from reviews.submission import BadReview, number, text_of
+
+MOST = 4
+NUMBER = re.compile(r"\d+(?:[.,/]\d+)*")
+STRENGTHS = ("", "slightly", "clearly", "far")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One trace of the comparison."""
+
+    trace: Trace
+    verdict: str
+    answer: str
+    html: SafeString
+    chars: int
+    boxes: int
+    anchors: list[tuple[int, str]]  # (box, a result that stands there for the first time)
+
+
+def traces_of(project: Project, ids: list[int]) -> list[Trace]:
+    """Two to four traces of one problem, in the order asked for; BadReview otherwise."""
+    wanted = list(dict.fromkeys(ids))
+    if not 2 <= len(wanted) <= MOST:
+        raise BadReview("bad_traces", f"two to {MOST} traces are needed")
+    found = Trace.objects.filter(project=project, pk__in=wanted).select_related("problem")
+    by_id = found.in_bulk()
+    if len(by_id) < len(wanted):
+        raise BadReview("bad_traces", "no such trace in this project")
+    if len({t.problem_id for t in by_id.values()}) > 1:
+        raise BadReview("bad_traces", "traces of one problem are needed")
+    return [by_id[pk] for pk in wanted]
+
+
+def columns_of(traces: list[Trace]) -> list[Column]:
+    ids = [t.pk for t in traces]
+    verdicts, answers = screen.verdicts_by_trace(ids), screen.extracted_by_trace(ids)
+    return [column_of(t, i, verdicts, answers) for i, t in enumerate(traces)]
+
+
+def column_of(trace: Trace, no: int, verdicts: dict[int, str], answers: dict[int, str]) -> Column:
+    pieces = screen.pieces_of(trace, screen.newest_segmentation(trace))
+    html = screen.text_html(pieces, prefix=f"t{no}s")
+    return Column(
+        trace, verdicts.get(trace.pk, ""), answers.get(trace.pk, ""),
+        html,
+        trace.char_count, len(pieces), results(pieces),
+    )  # fmt: skip
+
+
+def results(pieces: list[screen.Piece]) -> list[tuple[int, str]]:
+    """The numbers of two digits or more, each where it first stands."""
+    seen: set[str] = set()
+    found = []
+    for piece in pieces:
+        for value in NUMBER.findall(piece.text):
+            if len(value) > 1 and value not in seen:
+                seen.add(value)
+                found.append((piece.index, value))
+    return found
+
+
+def align(columns: list[Column]) -> list[list[int]]:
+    """Rows of boxes that belong together: places where all columns first state the same result.
+
+    Each row holds one box per column; rows go forward in every column. The longest such chain is
+    not looked for: results are taken in the order of the first column, and one that would go back
+    in another column is left out.
+    """
+    if not columns:
+        return []
+    places = [dict((value, box) for box, value in reversed(c.anchors)) for c in columns]
+    rows = [[0] * len(columns)]
+    for _, value in columns[0].anchors:
+        if not all(value in place for place in places):
+            continue
+        row = [place[value] for place in places]
+        if all(now > before for now, before in zip(row, rows[-1], strict=True)):
+            rows.append(row)
+    return rows
+
+
+def clusters(columns: list[Column]) -> list[dict[str, Any]]:
+    """Columns by their answer: [{"answer", "verdict", "columns": [number, ...]}], largest first."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, column in enumerate(columns):
+        groups[column.answer or "no answer"].append(i + 1)
+    found = [
+        {"answer": answer, "columns": members, "verdict": columns[members[0] - 1].verdict}
+        for answer, members in groups.items()
+    ]
+    return sorted(found, key=lambda g: (-len(g["columns"]), g["columns"]))
+
+
+def shared_prefix(traces: list[Trace]) -> int:
+    """Code points that all texts begin with."""
+    shortest = min(t.text for t in traces)
+    longest = max(t.text for t in traces)
+    for i, character in enumerate(shortest):
+        if i >= len(longest) or longest[i] != character:
+            return i
+    return len(shortest)
+
+
+def save_preference(project: Project, user: Any, data: dict[str, Any]) -> Preference:
+    """Store an order of traces; append-only."""
+    ranking = data.get("ranking")
+    if not isinstance(ranking, list) or not all(
+        isinstance(group, list) and group and all(type(pk) is int for pk in group)
+        for group in ranking
+    ):
+        raise BadReview("bad_ranking", "ranking: a list of lists of trace ids is needed")
+    ids = [pk for group in ranking for pk in group]
+    if len(set(ids)) < len(ids):
+        raise BadReview("bad_ranking", "ranking: each trace once")
+    traces = traces_of(project, ids)
+    guideline = current_guideline(project)
+    strength = str(data.get("strength") or "")
+    if strength not in STRENGTHS:
+        raise BadReview("bad_strength", f"strength: one of {', '.join(STRENGTHS[1:])}")
+    return Preference.objects.create(
+        project=project,
+        problem=Problem.objects.get(pk=traces[0].problem_id),
+        user=user,
+        ranking=ranking,
+        diverges=diverges_of(data, traces),
+        strength=strength,
+        note=text_of(data, "note"),
+        seconds=number(data, "seconds", 1e6),
+        guideline_version=guideline.version if guideline else None,
+    )
+
+
+def diverges_of(data: dict[str, Any], traces: list[Trace]) -> dict[str, int]:
+    """{trace id: where it goes another way}; positions must lie in the trace."""
+    given = data.get("diverges") or {}
+    sizes = {str(t.pk): t.char_count for t in traces}
+    if not isinstance(given, dict):
+        raise BadReview("bad_diverges", "diverges: an object is needed")
+    for pk, at in given.items():
+        if pk not in sizes or type(at) is not int or not 0 <= at <= sizes[pk]:
+            raise BadReview("bad_diverges", f"diverges: {str(pk)[:20]} is no place in its trace")
+    return {str(pk): at for pk, at in given.items()}

@@ -1,0 +1,169 @@
+"""Guidelines in Markdown, versioned; a new version marks the decisions that it may affect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nh3
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+
+from curation.models import Project
+from reviews.models import Guideline, Notification, Queue, QueueItem, Review, StepLabel
+from reviews.submission import BadReview
+
+MAX_TEXT = 200_000
+TAGS = {
+    "a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "hr", "i", "li",
+    "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_MARKDOWN = MarkdownIt("js-default", {"html": False, "linkify": False}).disable("image")
+
+
+def _labelled(value: Any) -> Q:
+    rows = StepLabel.objects.filter(review=OuterRef("pk"))
+    return Q(Exists(rows)) if value else ~Q(Exists(rows))
+
+
+# What a change may affect. Conditions of one rule are all asked for; only these keys are taken.
+RULES: dict[str, Any] = {
+    "decisions": lambda value: Q(decision__in=[str(v) for v in value]),
+    "with_cuts": lambda value: ~Q(cuts=[]) if value else Q(cuts=[]),
+    "cut_reasons": lambda value: _any(Q(cuts__contains=[{"reason": str(v)}]) for v in value),
+    "spans": lambda value: _any(Q(spans__contains=[{"label": str(v)}]) for v in value),
+    "with_steps": _labelled,
+    "labels": lambda value: Q(values__has_any_keys=[str(v) for v in value]),
+    "queues": lambda value: Q(item__queue__name__in=[str(v) for v in value]),
+    "everything": lambda value: Q() if value else Q(pk__in=[]),
+}
+
+
+def _any(conditions: Any) -> Q:
+    found = Q(pk__in=[])
+    for condition in conditions:
+        found |= condition
+    return found
+
+
+def render(text: str) -> SafeString:
+    """Markdown as safe HTML: no raw HTML, no images, links open nothing by themselves."""
+    html = _MARKDOWN.render(text[:MAX_TEXT])
+    clean = nh3.clean(html, tags=TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https"},
+                      link_rel="noopener noreferrer nofollow")  # fmt: skip
+    return mark_safe(clean)  # noqa: S308  cleaned by nh3 with an allow-list
+
+
+def current_guideline(project: Project) -> Guideline | None:
+    return Guideline.objects.filter(project=project).order_by("-version").first()
+
+
+def check_rule(rule: Any) -> dict[str, Any]:
+    if not isinstance(rule, dict):
+        raise BadReview("bad_rule", "affects: an object is needed")
+    for name, value in rule.items():
+        if name not in RULES:
+            raise BadReview("bad_rule", f"affects: {name} is not one of {', '.join(RULES)}")
+        is_list = name in {"decisions", "cut_reasons", "spans", "labels", "queues"}
+        if is_list != isinstance(value, list):
+            raise BadReview(
+                "bad_rule", f"affects: {name} needs {'a list' if is_list else 'yes/no'}"
+            )
+    return rule
+
+
+def affected(project: Project, rule: dict[str, Any], before: int) -> QuerySet[Review]:
+    """Current reviews made under an older version that the rule names; none for an empty rule."""
+    if not rule:
+        return Review.objects.none()
+    newer = Review.objects.filter(
+        item=OuterRef("item"), user=OuterRef("user"), pk__gt=OuterRef("pk")
+    )
+    found = Review.objects.filter(
+        Q(guideline_version__lt=before) | Q(guideline_version=None),
+        ~Exists(newer),
+        item__queue__project=project,
+        item__gold__isnull=True,
+    )
+    for name, value in rule.items():
+        found = found.filter(RULES[name](value))
+    return found
+
+
+def publish(
+    project: Project, user: Any, text: str, summary: str, rule: dict[str, Any]
+) -> tuple[Guideline, int]:
+    """A new version, and a queue of the decisions that it may affect; (version, how many)."""
+    rule = check_rule(rule)
+    if not text.strip() or len(text) > MAX_TEXT:
+        raise BadReview("bad_text", f"1 to {MAX_TEXT} characters are needed")
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        last = current_guideline(project)
+        version = (last.version if last else 0) + 1
+        row = Guideline.objects.create(
+            project=project, version=version, text=text, summary=summary[:300], affects=rule,
+            author=user,
+        )  # fmt: skip
+        return row, open_recheck(project, row)
+
+
+def open_recheck(project: Project, guideline: Guideline) -> int:
+    """One item for each affected decision, for the person who made it."""
+    reviews = list(
+        affected(project, guideline.affects, guideline.version)
+        .order_by("pk")
+        .only("pk", "user", "trace", "decision")
+    )
+    if not reviews:
+        return 0
+    people = sorted({r.user_id for r in reviews})
+    # A queue holds a trace once; each person who judged it gets a queue of the few of their own.
+    for person in people:
+        recheck_queue(project, guideline, person, [r for r in reviews if r.user_id == person])
+    return len(reviews)
+
+
+def recheck_queue(
+    project: Project, guideline: Guideline, person: int, reviews: list[Review]
+) -> None:
+    name = get_user_model().objects.get(pk=person).get_username()
+    queue, _ = Queue.objects.get_or_create(
+        project=project,
+        name=f"Guideline v{guideline.version}: {name}"[:100],
+        defaults={"members": [name]},
+    )
+    QueueItem.objects.bulk_create(
+        (
+            QueueItem(
+                queue=queue, trace_id=pk, position=i, only_for_id=person,
+                reason=f"guideline v{guideline.version}: {guideline.summary}"[:200],
+            )
+            for i, pk in enumerate(dict.fromkeys(r.trace_id for r in reviews))
+        ),
+        ignore_conflicts=True,
+    )  # fmt: skip
+    Notification.objects.create(
+        user_id=person, project=project, kind="recheck", url=reverse("queues", args=[project.slug]),
+        text=f"Guideline v{guideline.version} may change {len(reviews)} of your decisions",
+    )  # fmt: skip
+
+
+def stale(project: Project) -> int:
+    """Decisions that a newer guideline may affect and that nobody has made again since."""
+    total = 0
+    for version in Guideline.objects.filter(project=project).exclude(affects={}):
+        again = Review.objects.filter(
+            trace=OuterRef("trace"), user=OuterRef("user"), pk__gt=OuterRef("pk"),
+            guideline_version__gte=version.version,
+        )  # fmt: skip
+        rows = affected(project, version.affects, version.version)
+        total += rows.filter(~Exists(again)).count()
+    return total
+
+
+def history(project: Project) -> QuerySet[Guideline]:
+    return Guideline.objects.filter(project=project).order_by(F("version").desc())

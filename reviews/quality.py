@@ -1,0 +1,197 @@
+"""How a queue and its people are doing: throughput, time, accuracy, agreement, coverage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Avg, Count, Sum
+from django.db.models.functions import TruncDate
+
+from curation.models import Trace
+from reviews import agreement, gold
+from reviews.models import Queue, Review, StepLabel
+
+TOKEN = re.compile(r"\S+")
+TOLERANCES = (0, 100, 500, 2000)  # characters
+MOST_ITEMS = 500  # items with several reviews that the figures are made of, newest first
+
+
+@dataclass(frozen=True)
+class Person:
+    """One reviewer in one queue."""
+
+    name: str
+    reviews: int
+    seconds: float
+    mean_seconds: float | None
+    coverage: float | None
+    right: int
+    answered: int
+    changed: int  # decisions that differ from the one before hidden things were shown
+    per_day: list[tuple[dt.date, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of everybody on a queue's items; None: not defined (yet)."""
+
+    items: int
+    decision_percent: float | None
+    decision_fleiss: float | None
+    decision_alpha: float | None
+    step_alpha: float | None
+    steps: int
+    mask_alpha: float | None
+    first_error: list[tuple[int, float]]
+    pairs: list[tuple[str, str, int, float | None]]
+
+
+def people(queue: Queue) -> list[Person]:
+    """Everyone who has judged in the queue, most reviews first."""
+    rows = (
+        Review.objects.filter(item__queue=queue)
+        .values("user", "user__username")
+        .annotate(n=Count("pk"), total=Sum("seconds"), mean=Avg("seconds"), seen=Avg("coverage"))
+        .order_by("-n")
+    )
+    changed = changed_minds(queue)
+    days = per_day(queue)
+    answers: dict[int, list[bool]] = defaultdict(list)
+    for review in gold.first_reviews(queue):
+        answers[review.user_id].append(gold.expected(review.item, review))
+    return [
+        Person(
+            row["user__username"], row["n"], row["total"] or 0.0, row["mean"], row["seen"],
+            sum(answers[row["user"]]), len(answers[row["user"]]), changed.get(row["user"], 0),
+            days[row["user"]],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def changed_minds(queue: Queue) -> dict[int, int]:
+    rows = Review.objects.filter(item__queue=queue).exclude(first_decision="")
+    found: dict[int, int] = defaultdict(int)
+    for user, first, last in rows.values_list("user", "first_decision", "decision"):
+        found[user] += first != last
+    return found
+
+
+def per_day(queue: Queue) -> dict[int, list[tuple[dt.date, int]]]:
+    rows = (
+        Review.objects.filter(item__queue=queue)
+        .values("user", day=TruncDate("created_at"))
+        .annotate(n=Count("pk"))
+        .order_by("day")
+    )
+    found: dict[int, list[tuple[dt.date, int]]] = defaultdict(list)
+    for row in rows:
+        found[row["user"]].append((row["day"], row["n"]))
+    return found
+
+
+def reviews_by_item(queue: Queue) -> dict[int, dict[int, Review]]:
+    """Item -> person -> the current review; items with several people, without adjudications."""
+    rows = (
+        Review.objects.filter(item__queue=queue, item__gold__isnull=True, adjudicates=False)
+        .order_by("item", "user", "-pk")
+        .distinct("item", "user")
+        .select_related("user")
+    )
+    found: dict[int, dict[int, Review]] = defaultdict(dict)
+    for row in rows:
+        found[row.item_id][row.user_id] = row
+    several = {pk: by for pk, by in sorted(found.items(), reverse=True) if len(by) > 1}
+    return dict(list(several.items())[:MOST_ITEMS])
+
+
+def agreement_of(queue: Queue) -> Agreement:
+    """Every figure of agreement that the queue's reviews allow."""
+    items = reviews_by_item(queue)
+    who = sorted({user for by in items.values() for user in by})
+    decisions = [[by[u].decision if u in by else None for u in who] for by in items.values()]
+    steps = step_table(items, who)
+    return Agreement(
+        len(items),
+        agreement.percent(decisions),
+        agreement.fleiss(decisions),
+        agreement.alpha(decisions),
+        agreement.alpha(steps, "ordinal"),
+        len(steps),
+        masks_alpha(items),
+        [(t, agreement.position_agreement(error_pairs(items), t)) for t in TOLERANCES]
+        if items
+        else [],
+        pairs_of(items),
+    )
+
+
+def step_table(items: dict[int, dict[int, Review]], who: list[int]) -> list[list[int | None]]:
+    ids = {r.pk: (item, user) for item, by in items.items() for user, r in by.items()}
+    cells: dict[tuple[int, int, int], dict[int, int]] = defaultdict(dict)
+    rows = StepLabel.objects.filter(review__in=ids).exclude(label=None)
+    for review, start, end, label in rows.values_list("review", "start", "end", "label"):
+        if label is None:
+            continue
+        item, user = ids[review]
+        cells[(item, start, end)][user] = label
+    return [[cell.get(u) for u in who] for cell in cells.values() if len(cell) > 1]
+
+
+def masks_alpha(items: dict[int, dict[int, Review]]) -> float | None:
+    """Alpha of cut masks over all words of all items. A word stands for a token here."""
+    texts = dict(
+        Trace.objects.filter(pk__in={r.trace_id for by in items.values() for r in by.values()})
+        .values_list("pk", "text")
+    )  # fmt: skip
+    counts: list[dict[Any, int]] = []
+    for by in items.values():
+        reviews = list(by.values())
+        text = texts[reviews[0].trace_id]
+        tokens = [m.start() for m in TOKEN.finditer(text)]
+        masks = [agreement.mask(tokens, [(c["start"], c["end"]) for c in r.cuts]) for r in reviews]
+        for chosen in map(sum, zip(*masks, strict=True)):
+            counts.append({1: chosen, 0: len(masks) - chosen})
+    return agreement.alpha_of_counts(compress(counts))
+
+
+def compress(counts: list[dict[Any, int]]) -> list[dict[Any, int]]:
+    """Without zero counts, so that "nobody cut" is seen as one value only."""
+    return [{value: n for value, n in row.items() if n} for row in counts]
+
+
+def error_pairs(items: dict[int, dict[int, Review]]) -> list[tuple[int | None, int | None]]:
+    found = []
+    for by in items.values():
+        reviews = list(by.values())
+        for i, one in enumerate(reviews):
+            found += [(one.first_error, two.first_error) for two in reviews[i + 1 :]]
+    return found
+
+
+def pairs_of(items: dict[int, dict[int, Review]]) -> list[tuple[str, str, int, float | None]]:
+    """Cohen's kappa of each two people on the items that both judged."""
+    shared: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for by in items.values():
+        rows = sorted(by.values(), key=lambda r: r.user.get_username())
+        for i, one in enumerate(rows):
+            for two in rows[i + 1 :]:
+                names = (one.user.get_username(), two.user.get_username())
+                shared[names].append((one.decision, two.decision))
+    return [
+        (a, b, len(said), agreement.cohen([x for x, _ in said], [y for _, y in said]))
+        for (a, b), said in sorted(shared.items())
+    ]
+
+
+def over_time(queue: Queue) -> list[tuple[dt.date, int, float | None]]:
+    """(day, items of several people, share of equal decisions), by the day of the last review."""
+    days: dict[dt.date, list[list[str]]] = defaultdict(list)
+    for by in reviews_by_item(queue).values():
+        last = max(r.created_at for r in by.values()).date()
+        days[last].append([r.decision for r in by.values()])
+    return [(day, len(rows), agreement.percent(rows)) for day, rows in sorted(days.items())]

@@ -1,0 +1,104 @@
+"""Traces beside each other, and the order that a person gives them; reading without judging."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_POST
+
+from curation import access
+from curation.models import Trace
+from curation.models.project import Role
+from reviews import compare, screen
+from reviews.comments import comments_json
+from reviews.models import Preference
+from reviews.submission import BadReview
+from reviews.views.common import body_of, login_required, refused
+
+
+@login_required
+def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Two to four traces of one problem: ``?t=1&t=2``."""
+    project = access.access_project(request.user, slug)
+    role = access.require(request.user, project, Role.VIEWER)
+    ids = [int(v) for v in request.GET.getlist("t") if v.isdigit() and len(v) < 16]
+    try:
+        traces = compare.traces_of(project, ids)
+    except BadReview as error:
+        return render(request, "reviews/finished.html",
+                      {"project": project, "problem": str(error)}, status=400)  # fmt: skip
+    columns = compare.columns_of(traces)
+    problem = traces[0].problem
+    mine = Preference.objects.filter(problem=problem, user_id=request.user.pk or 0).order_by("-pk")
+    state = {
+        "traces": [t.pk for t in traces],
+        "rows": compare.align(columns),
+        "boxes": [c.boxes for c in columns],
+        "starts": [
+            [p.start for p in screen.pieces_of(t, screen.newest_segmentation(t))] for t in traces
+        ],
+    }
+    context = {
+        "owner": project,
+        "problem": problem,
+        "columns": columns,
+        "clusters": compare.clusters(columns),
+        "prefix": compare.shared_prefix(traces),
+        "state": state,
+        "others": Trace.objects.filter(problem=problem)
+        .exclude(pk__in=ids)
+        .only(*screen.LIGHT)
+        .order_by("pk")[:20],
+        "mine": mine.first(),
+        "can_review": access.RANK[role] >= access.RANK[Role.REVIEWER],
+        "strengths": compare.STRENGTHS[1:],
+        "query": "&".join(f"t={t.pk}" for t in traces),
+    }
+    return render(request, "reviews/compare.html", context)
+
+
+@login_required
+@require_POST
+def prefer(request: HttpRequest, slug: str) -> JsonResponse:
+    """Store an order of traces of one problem."""
+    project = access.access_project(request.user, slug, Role.REVIEWER)
+    try:
+        row = compare.save_preference(project, request.user, body_of(request))
+    except BadReview as error:
+        return refused(error)
+    return JsonResponse({"preference": row.pk, "ranking": row.ranking}, status=201)
+
+
+@login_required
+def read(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """A whole trace to read, with its comments and without a queue."""
+    project = access.access_project(request.user, slug)
+    trace = access.access_object(request.user, Trace, pk, Role.VIEWER, project)
+    segmentation = screen.newest_segmentation(trace)
+    pieces = screen.pieces_of(trace, segmentation)
+    state = {
+        "chars": len(trace.text),
+        "tokens": trace.token_count or trace.completion_tokens,
+        "structure": screen.structure_of(pieces),
+        "answers": screen.answers_of(segmentation, True),
+        "first": screen.first_box(pieces),
+        "proposals": screen.proposals_of(segmentation),
+        "comments": comments_json(trace, request.user),
+        "readOnly": True,
+        "trace": trace.pk,
+    }
+    context = {
+        "owner": project,
+        "trace": trace,
+        "problem": trace.problem,
+        "pieces": pieces,
+        "outline": screen.outline(pieces),
+        "text": screen.text_html(pieces),
+        "state": state,
+        "show_verdict": True,
+        "show_teacher": True,
+        "show_others": True,
+        "show_proposals": True,
+        **screen.side_of(trace),
+    }
+    return render(request, "reviews/read.html", context)

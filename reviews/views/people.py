@@ -1,0 +1,204 @@
+"""Guidelines, comments, notices, adjudication, quality, disputes, the review schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from curation import access, charts
+from curation.models import Trace
+from curation.models.project import Role
+from reviews import adjudication, comments, guidelines, quality, queues
+from reviews.models import Comment, Queue, QueueItem, Review
+from reviews.schema import BadSchema, parse_schema, schema_of
+from reviews.submission import BadReview
+from reviews.views.common import body_of, login_required, page, refused
+
+
+@login_required
+def guideline_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """The guideline, its versions, and for curators the editor; POST publishes a version."""
+    project = access.access_project(request.user, slug)
+    role = access.require(request.user, project, Role.VIEWER)
+    form: dict[str, Any] = {}
+    if request.method == "POST":
+        access.require(request.user, project, Role.CURATOR)
+        form = {name: request.POST.get(name, "") for name in ("text", "summary", "affects")}
+        try:
+            rule = json.loads(form["affects"] or "{}")
+            row, count = guidelines.publish(
+                project, request.user, form["text"], form["summary"], rule
+            )
+            messages.success(request, f"Version {row.version}; it may affect {count} decisions")
+            return redirect("guidelines", slug)
+        except ValueError:
+            messages.error(request, "What it affects is not JSON")
+        except BadReview as error:
+            messages.error(request, str(error))
+    current = guidelines.current_guideline(project)
+    chosen = guidelines.history(project).filter(version=request.GET.get("v") or 0).first()
+    return page(
+        request,
+        project,
+        role,
+        "guidelines",
+        current=current,
+        shown=chosen or current,
+        html=guidelines.render((chosen or current).text) if current else "",
+        versions=guidelines.history(project).select_related("author")[:50],
+        form=form or {"text": current.text if current else "", "affects": "{}"},
+        rules=list(guidelines.RULES),
+        stale=guidelines.stale(project),
+    )
+
+
+@login_required
+@require_POST
+def guideline_preview(request: HttpRequest, slug: str) -> JsonResponse:
+    """How many decisions a rule would mark, and the text as it will look."""
+    project = access.access_project(request.user, slug, Role.CURATOR)
+    try:
+        data = body_of(request)
+        rule = guidelines.check_rule(data.get("affects") or {})
+    except BadReview as error:
+        return refused(error)
+    current = guidelines.current_guideline(project)
+    version = (current.version if current else 0) + 1
+    count = guidelines.affected(project, rule, version).count()
+    return JsonResponse({"affected": count, "html": guidelines.render(str(data.get("text") or ""))})
+
+
+def trace_in(request: HttpRequest, slug: str, pk: int, role: Role) -> Trace:
+    project = access.access_project(request.user, slug, role)
+    return access.access_object(request.user, Trace, pk, role, project)
+
+
+@login_required
+@require_POST
+def comment_add(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """A comment on a range of a trace, or on the whole."""
+    trace = trace_in(request, slug, pk, Role.REVIEWER)
+    try:
+        row = comments.add_comment(trace, request.user, body_of(request))
+    except BadReview as error:
+        return refused(error)
+    return JsonResponse(comments.comment_json(row, request.user), status=201)
+
+
+@login_required
+@require_POST
+def comment_resolve(request: HttpRequest, slug: str, pk: int, comment: int) -> JsonResponse:
+    """Mark a comment as settled, or open it again."""
+    trace = trace_in(request, slug, pk, Role.REVIEWER)
+    row = Comment.objects.filter(trace=trace, pk=comment).select_related("user").first()
+    if row is None:
+        raise Http404("no such comment")
+    comments.resolve(row, row.resolved_at is None)
+    row.refresh_from_db()
+    return JsonResponse(comments.comment_json(row, request.user))
+
+
+@login_required
+def notices(request: HttpRequest, slug: str) -> HttpResponse:
+    """What waits for the reader of the page; POST marks all as read."""
+    project = access.access_project(request.user, slug)
+    role = access.require(request.user, project, Role.VIEWER)
+    if request.method == "POST":
+        comments.mark_read(project, request.user)
+        return redirect("notices", slug)
+    return page(request, project, role, "notices", rows=comments.notices(project, request.user))
+
+
+@login_required
+def adjudicate(request: HttpRequest, slug: str) -> HttpResponse:
+    """Items that reviewers disagree on; POST opens one for the person who settles it."""
+    project = access.access_project(request.user, slug, Role.CURATOR)
+    role = access.require(request.user, project, Role.CURATOR)
+    if request.method == "POST":
+        item = QueueItem.objects.filter(
+            queue__project=project, pk=request.POST.get("item") or 0
+        ).first()
+        if item is None:
+            raise Http404("no such item")
+        return redirect("review", slug, adjudication.begin(item, request.user).pk)
+    rows = [(item, adjudication.views_of(item)) for item in adjudication.disputed(project)[:100]]
+    settled = (
+        Review.objects.filter(item__queue__project=project, adjudicates=True)
+        .select_related("user", "item__queue")
+        .order_by("-pk")[:20]
+    )
+    return page(request, project, role, "adjudicate", rows=rows, settled=settled)
+
+
+@login_required
+def quality_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Progress, people and agreement of a queue."""
+    project = access.access_project(request.user, slug, Role.REVIEWER)
+    role = access.require(request.user, project, Role.REVIEWER)
+    queue = Queue.objects.filter(project=project, pk=pk).first()
+    if queue is None:
+        raise Http404("no such queue")
+    everyone = quality.people(queue)
+    curates = access.RANK[role] >= access.RANK[Role.CURATOR]
+    if not curates:  # a reviewer sees their own figures only
+        everyone = [p for p in everyone if p.name == request.user.get_username()]
+    days = quality.over_time(queue)
+    return page(
+        request,
+        project,
+        role,
+        "quality",
+        queue=queue,
+        progress=queues.progress(queue),
+        people=everyone,
+        agreement=quality.agreement_of(queue) if curates else None,
+        days=days,
+        curve=charts.sparkline([share or 0.0 for _, _, share in days], "agreement by day")
+        if len(days) > 1
+        else "",
+    )
+
+
+@login_required
+def disputes(request: HttpRequest, slug: str) -> HttpResponse:
+    """References that reviewers say are wrong."""
+    project = access.access_project(request.user, slug, Role.REVIEWER)
+    role = access.require(request.user, project, Role.REVIEWER)
+    rows = (
+        Review.objects.filter(item__queue__project=project)
+        .filter(dispute__isnull=False)
+        .select_related("user", "trace__problem")
+        .defer("trace__text", "trace__messages")
+        .order_by("-pk")[:200]
+    )
+    return page(request, project, role, "disputes", rows=rows)
+
+
+@login_required
+def schema_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """What reviewers are asked: labels, span names, reasons of cuts, limits; as JSON."""
+    project = access.access_project(request.user, slug, Role.REVIEWER)
+    role = access.require(request.user, project, Role.REVIEWER)
+    text = json.dumps((project.settings or {}).get("review") or {}, indent=2, ensure_ascii=False)
+    if request.method == "POST":
+        access.require(request.user, project, Role.CURATOR)
+        text = request.POST.get("schema", "")
+        try:
+            data = json.loads(text or "{}")
+            parse_schema(data)
+            project.settings = (project.settings or {}) | {"review": data}
+            project.save(update_fields=["settings"])
+            messages.success(request, "Saved")
+            return redirect("review_schema", slug)
+        except BadSchema as error:
+            messages.error(request, str(error))
+        except ValueError:
+            messages.error(request, "Not JSON")
+    return page(request, project, role, "schema", text=text, schema=schema_of(project),
+                address=reverse("review_schema", args=[slug]))  # fmt: skip

@@ -1,0 +1,232 @@
+"""The review screen, and what its script asks for and sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from curation.models import Trace
+from curation.templatetags.whittle import deceptive
+from reviews import decisions, evidence, pruning, queues, screen, tokens
+from reviews.adjudication import disagreement_of
+from reviews.comments import comments_json
+from reviews.guidelines import current_guideline
+from reviews.models import Assignment, Review
+from reviews.schema import schema_of
+from reviews.submission import number
+from reviews.views.common import access_assignment, body_of, login_required, refused
+from workers import dispatch
+
+
+def trace_of(assignment: Assignment) -> Trace:
+    return Trace.objects.select_related("problem").get(pk=assignment.item.trace_id)
+
+
+@login_required
+def review(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """The review screen."""
+    assignment = access_assignment(request, slug, pk)
+    trace = trace_of(assignment)
+    project = assignment.item.queue.project
+    schema = schema_of(project)
+    segmentation = screen.newest_segmentation(trace)
+    pieces = screen.pieces_of(trace, segmentation)
+    state = screen.state_of(trace, segmentation, assignment, pieces, schema)
+    state["comments"] = comments_json(trace, request.user)
+    state["people"] = [m.user.get_username() for m in members_of(project)]
+    state["disagreement"] = disagreement_of(assignment)
+    verdict_shown = screen.shown(assignment, "verdict")
+    context = {
+        "owner": project,
+        "assignment": assignment,
+        "queue": assignment.item.queue,
+        "progress": queues.progress(assignment.item.queue),
+        "pieces": pieces,
+        "outline": screen.outline(pieces),
+        "text": screen.text_html(pieces, verdict_shown),
+        "state": state,
+        "schema": schema,
+        "decisions": Review.Decision.choices,
+        "guideline": current_guideline(project),
+        "deceptive": deceptive(trace.text),
+        **side_context(assignment, trace),
+    }
+    return render(request, "reviews/review.html", context)
+
+
+def members_of(project: Any) -> Any:
+    return project.memberships.select_related("user").order_by("user__username")[:200]
+
+
+def side_context(assignment: Assignment, trace: Trace) -> dict[str, Any]:
+    """What stands beside the text; hidden things only after the first judgement."""
+    return {
+        "owner": assignment.item.queue.project,
+        "assignment": assignment,
+        "trace": trace,
+        "problem": trace.problem,
+        "show_verdict": screen.shown(assignment, "verdict"),
+        "show_teacher": screen.shown(assignment, "teacher"),
+        "show_others": screen.shown(assignment, "others"),
+        "show_proposals": screen.shown(assignment, "proposals"),
+        **screen.side_of(trace),
+    }
+
+
+@login_required
+@require_POST
+def draft(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """Keep what the reviewer has so far, and renew the lease.
+
+    409 with the other draft when it was changed elsewhere since this tab last saw it; what this
+    tab sent is kept as a copy, and it may send it again with ``"force": true``.
+    """
+    assignment = access_assignment(request, slug, pk)
+    try:
+        data = body_of(request)
+    except decisions.BadReview as error:
+        return refused(error)
+    base, force = data.pop("rev", None), data.pop("force", False) is True
+    try:
+        rev, other = queues.save_draft(assignment, data, base, force)
+        epoch = decisions.integer(data, "epoch")
+    except decisions.BadReview as error:
+        return refused(error)
+    alive = queues.renew(assignment.pk, assignment.epoch if epoch is None else epoch)
+    if other is not None:
+        found = {"code": "changed_elsewhere", "draft": other, "rev": rev, "lease": alive}
+        return JsonResponse(found, status=409)
+    return JsonResponse({"saved": True, "rev": rev, "lease": alive, "until": lease_left(pk)})
+
+
+def lease_left(pk: int) -> float:
+    """Seconds until the lease ends, by the database's clock."""
+    return queues.seconds_left(pk)
+
+
+@login_required
+@require_POST
+def beat(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """Renew the lease: somebody is still reading."""
+    assignment = access_assignment(request, slug, pk)
+    try:
+        epoch = decisions.integer(body_of(request), "epoch") or 0
+    except decisions.BadReview as error:
+        return refused(error)
+    alive = queues.renew(assignment.pk, epoch)
+    return JsonResponse({"lease": alive, "until": lease_left(pk)})
+
+
+@login_required
+@require_POST
+def commit(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """The first judgement: stored, and then what the queue hides is shown."""
+    assignment = access_assignment(request, slug, pk)
+    try:
+        data = body_of(request)
+        first = decisions.commit(
+            assignment, str(data.get("decision")), number(data, "seconds", 1e6)
+        )
+    except decisions.BadReview as error:
+        return refused(error)
+    trace = trace_of(assignment)
+    segmentation = screen.newest_segmentation(trace)
+    pieces = screen.pieces_of(trace, segmentation)
+    html = render_to_string("reviews/_evidence.html", side_context(assignment, trace), request)
+    return JsonResponse(
+        {
+            "committed": first,
+            "evidence": html,
+            "proposals": screen.proposals_of(segmentation),
+            "answers": screen.answers_of(segmentation, True),
+            "first": screen.first_box(pieces),
+        }
+    )
+
+
+def checked_cuts(request: HttpRequest, trace: Trace) -> list[dict[str, Any]]:
+    data = {**body_of(request), "decision": "sound"}
+    return decisions.check_ranges(trace.text, decisions.parse(data).cuts, "cuts")
+
+
+@login_required
+@require_POST
+def preview(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """What is left after the cuts, its seams, and what the verifier says; nothing is stored."""
+    trace = trace_of(access_assignment(request, slug, pk))
+    try:
+        return JsonResponse(pruning.preview(trace, checked_cuts(request, trace)))
+    except decisions.BadReview as error:
+        return refused(error)
+
+
+@login_required
+@require_POST
+def diff(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Before and after the cuts, as a fragment."""
+    trace = trace_of(access_assignment(request, slug, pk))
+    try:
+        rows = pruning.changes(trace.text, checked_cuts(request, trace))
+    except decisions.BadReview as error:
+        return refused(error)
+    return render(request, "reviews/_diff.html", {"rows": rows})
+
+
+@login_required
+def token_counts(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """Tokens of each box in the student's tokenizer; ``exact`` is false without one."""
+    assignment = access_assignment(request, slug, pk)
+    tokenizer = tokens.tokenizer_of(schema_of(assignment.item.queue.project))
+    if tokenizer is None:
+        return JsonResponse({"exact": False})
+    trace = trace_of(assignment)
+    pieces = screen.pieces_of(trace, screen.newest_segmentation(trace))
+    starts = tokens.offsets(tokenizer, trace.text)
+    bounds = [*(p.start for p in pieces), len(trace.text)]
+    counts = tokens.count_in(starts, bounds)
+    return JsonResponse({"exact": True, "total": len(starts), "counts": counts})
+
+
+@login_required
+def checks(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """Equations and code that were checked by machine, with their places."""
+    trace = trace_of(access_assignment(request, slug, pk))
+    return JsonResponse({"checks": evidence.checks_of(trace.text)})
+
+
+@login_required
+@require_POST
+def submit(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """Store the judgement; 409 keeps it as a draft when the lease is gone."""
+    assignment = access_assignment(request, slug, pk)
+    try:
+        data = body_of(request)
+        epoch = decisions.integer(data, "epoch")
+        if epoch is None:
+            raise decisions.BadReview("bad_epoch", "epoch: a number is needed")
+        stored = decisions.submit(assignment, epoch, decisions.parse(data))
+    except decisions.BadReview as error:
+        return refused(error)
+    except queues.LeaseExpired as error:
+        queues.save_draft(assignment, data, None, True)
+        detail = f"{error}; what you sent is kept as a draft"
+        return JsonResponse({"code": "lease_expired", "detail": detail}, status=409)
+    dispatch.wake_after_commit()
+    following = reverse("queue_next", args=[slug, assignment.item.queue_id])
+    if assignment.adjudicates:
+        following = reverse("adjudicate", args=[slug])
+    return JsonResponse({"review": stored.pk, "next": following})
+
+
+@login_required
+@require_POST
+def skip(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Give the item back with a reason and go on."""
+    assignment = access_assignment(request, slug, pk)
+    queues.skip(assignment, request.POST.get("reason", ""))
+    return redirect("queue_next", slug, assignment.item.queue_id)

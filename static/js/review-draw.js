@@ -1,0 +1,106 @@
+/* Draws the state onto the text: only boxes whose look changed are touched. */
+
+const overlaps = (a, b) => a.start < b.end && b.start < a.end;
+export const covers = (cuts, r) => cuts.some((c) => c.start <= r.start && r.end <= c.end);
+
+/* Ranges as CSS highlights, so that parts of a box are marked without a change of the page. */
+function painter() {
+  const can = typeof Highlight !== "undefined" && CSS.highlights;
+  return (name, ranges) => {
+    if (!can) return;
+    if (!ranges.length) CSS.highlights.delete(name);
+    else CSS.highlights.set(name, new Highlight(...ranges));
+  };
+}
+
+export function makeDraw(text, props) {
+  const paint = painter();
+  const marked = new Map();  // class -> set of box numbers that have it
+
+  function mark(css, wanted) {
+    const had = marked.get(css) || new Set();
+    for (const i of had) if (!wanted.has(i)) text.boxes[i].classList.remove(css);
+    for (const i of wanted) if (!had.has(i)) text.boxes[i].classList.add(css);
+    marked.set(css, wanted);
+  }
+
+  /* Boxes wholly inside of some range, and the parts of those that are cut through. */
+  function split(ranges) {
+    const whole = new Set(), partly = [];
+    for (const r of ranges) {
+      for (let i = text.boxAt(r.start); i < text.boxes.length && text.starts[i] < r.end; i++) {
+        const b = text.range(i);
+        if (r.start <= b.start && b.end <= r.end) whole.add(i);
+        else partly.push({ start: Math.max(r.start, b.start), end: Math.min(r.end, b.end) });
+      }
+    }
+    return { whole, partly };
+  }
+  const domOf = (ranges) => ranges.flatMap((r) => text.domRanges(r.start, r.end));
+
+  function cuts(list) {
+    const { whole, partly } = split(list.filter((c) => c.action !== "condense"));
+    const short = split(list.filter((c) => c.action === "condense"));
+    mark("cut", whole);
+    mark("part", new Set(partly.map((r) => text.boxAt(r.start))));
+    mark("condensed", short.whole);
+    paint("cut", domOf(partly));
+    paint("condensed", domOf(short.partly));
+  }
+  let drawnLabels = new Map();
+  function labels(list) {
+    const now = new Map(list.map((l) => [text.boxAt(l.start), l]));
+    for (const [i] of drawnLabels) if (!now.has(i)) for (const n of ["label", "alt", "stepflag"]) delete text.boxes[i].dataset[n];
+    for (const [i, l] of now) {
+      if (drawnLabels.get(i) === l) continue;
+      const data = text.boxes[i].dataset;
+      if (l.label === null || l.label === undefined) delete data.label; else data.label = l.label;
+      if (l.alternative) data.alt = l.alternative.slice(0, 200); else delete data.alt;
+      if (l.flagged) data.stepflag = "1"; else delete data.stepflag;
+    }
+    drawnLabels = now;
+  }
+  function spans(list) { paint("span", domOf(list)); }
+  function kept(list) { mark("keep", split(list).whole); }
+  let drawnKinds = new Set();
+  function kinds(list, hues) {
+    const now = new Set();
+    for (const k of list) {
+      const i = text.boxAt(k.start);
+      now.add(i);
+      text.boxes[i].dataset.kind = k.kind.replaceAll("_", " ");
+      text.boxes[i].className = text.boxes[i].className.replace(/hue-\w+/, `hue-${hues[k.kind] || "other"}`);
+    }
+    for (const i of drawnKinds) {
+      if (now.has(i)) continue;
+      delete text.boxes[i].dataset.kind;
+      text.boxes[i].className = text.boxes[i].className.replace(/hue-\w+/, `hue-${hues[text.kind(i)] || "other"}`);
+    }
+    drawnKinds = now;
+  }
+  function firstError(at) { mark("error", at === null ? new Set() : new Set([text.boxAt(at)])); }
+  function proposals(state) {
+    for (const p of props()) {
+      p.el.classList.toggle("accepted", covers(state.cuts, p));
+      p.el.classList.toggle("rejected", state.rejected.includes(p.id));
+    }
+  }
+
+  let last = {};
+  function draw(state, hues) {
+    if (last.cuts !== state.cuts) cuts(state.cuts);
+    if (last.labels !== state.labels) labels(state.labels);
+    if (last.spans !== state.spans) spans(state.spans);
+    if (last.kept !== state.kept) kept(state.kept);
+    if (last.kinds !== state.kinds) kinds(state.kinds, hues);
+    if (last.first_error !== state.first_error) firstError(state.first_error);
+    if (last.cuts !== state.cuts || last.rejected !== state.rejected) proposals(state);
+    last = state;
+  }
+  /* Drawing formulas replaces text nodes, which takes the ground from under ranges. */
+  const repaint = () => {
+    cuts(last.cuts || []);
+    spans(last.spans || []);
+  };
+  return { draw, repaint, mark, paint, domOf, overlaps };
+}

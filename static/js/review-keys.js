@@ -1,0 +1,86 @@
+/* One table of keys: what acts, and what the `?` sheet shows, are the same rows.
+
+   Guards: typing in a field, an open dialog, a modifier, a radio group or slider that owns arrow
+   keys, and a held key that would repeat an action that is not a move. */
+
+const typing = (target) => target instanceof HTMLElement
+  && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)
+    && !["checkbox", "radio", "button", "submit"].includes(target.type));
+
+export function makeKeys(table, sheet) {
+  const acts = new Map();
+  for (const row of table) for (const name of row.keys) acts.set(name, row);
+  const firsts = new Set(table.flatMap((r) => r.keys.filter((k) => k.length > 2 && k.includes(" ")).map((k) => k.split(" ")[0])));
+  let pending = "", since = 0;
+
+  function fill() {
+    const groups = new Map();
+    for (const row of table) groups.set(row.group, [...(groups.get(row.group) || []), row]);
+    sheet.querySelector("#sheet-keys").replaceChildren(...[...groups].map(([name, rows]) => {
+      const box = document.createElement("section"), head = document.createElement("h3"), list = document.createElement("dl");
+      head.textContent = name;
+      for (const row of rows) {
+        const term = document.createElement("dt"), words = document.createElement("dd");
+        row.keys.forEach((key, i) => {
+          if (i) term.append(" / ");
+          for (const part of key.split(" ")) { const k = document.createElement("kbd"); k.textContent = part; term.append(k, " "); }
+        });
+        words.textContent = row.words;
+        list.append(term, words);
+      }
+      box.append(head, list);
+      return box;
+    }));
+  }
+  function nameOf(event) {
+    const key = event.key.length === 1 ? event.key : event.key;
+    return (event.ctrlKey || event.metaKey ? `Ctrl+${event.shiftKey && key.length === 1 ? "Shift+" : ""}${key.length === 1 ? key.toLowerCase() : key}` : key);
+  }
+  function run(row, event) {
+    if (event.repeat && !row.repeats) { event.preventDefault(); return; }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    row.act(event);
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.altKey) return;
+    const open = document.querySelector("dialog[open]");
+    if (event.key === "?" && !typing(event.target)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (sheet.open) sheet.close();
+      else if (!open) { fill(); sheet.showModal(); }
+      return;
+    }
+    if (open) return;
+    const name = nameOf(event);
+    if (typing(event.target)) {
+      if (event.key === "Escape") event.target.blur();
+      else if (name === "Ctrl+Enter" && acts.has(name)) run(acts.get(name), event);
+      return;
+    }
+    if (event.target.closest?.("[role=slider]") && /^(Arrow|Page|Home|End)/.test(event.key)) return;
+    const inside = event.target.closest?.("button, a, summary, label");
+    if (inside && (event.key === "Enter" || event.key === " ")) return;
+    if (pending && performance.now() - since < 1500) {
+      const row = acts.get(`${pending} ${event.key}`);
+      pending = "";
+      if (row) run(row, event); else event.preventDefault();
+      return;
+    }
+    pending = "";
+    if (firsts.has(event.key) && !event.ctrlKey && !event.metaKey) {
+      pending = event.key;
+      since = performance.now();
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
+    const row = acts.get(name);
+    if (row) run(row, event);
+  }, true);
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest('[data-opens="keys"]');
+    if (opener) { event.preventDefault(); event.stopImmediatePropagation(); fill(); sheet.showModal(); }
+  }, true);
+}
