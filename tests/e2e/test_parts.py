@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import httpx
+import psutil
+import psycopg
 import pytest
+import redis
 
 from curation import embedded
 from tests.e2e.site import Site, running_site
+from tests.workers.stack import home_is
+from workers.services.embedded import EmbeddedPostgres, EmbeddedRedis
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SECONDS = 15.0
@@ -117,3 +125,46 @@ def test_a_killed_part_is_started_again_and_the_header_says_so(
     within(30, lambda: health(copy)["status"] == "ok", f"{part} well again")
     assert {row["part"] for row in health(copy)["restarted"]} >= {part}
     assert children(copy)[part]["pid"] != before["pid"]
+
+
+@pytest.fixture
+def outside() -> Iterator[dict[str, str]]:
+    """A PostgreSQL and a Redis that belong to nobody's copy: their addresses."""
+    home = Path(tempfile.mkdtemp(prefix="whittle-out-"))
+    with home_is(home):
+        servers: list[Any] = [EmbeddedPostgres(durable=False), EmbeddedRedis()]
+        for server in servers:
+            server.start()
+        addresses = {
+            "DATABASE_URL": embedded.database_url(),
+            "REDIS_URL": embedded.redis_url(),
+        }
+    yield addresses
+    with home_is(home):
+        for server in reversed(servers):
+            server.stop()
+    rmtree(home, ignore_errors=True)
+
+
+def users(address: str) -> set[str]:
+    with psycopg.connect(address) as link:
+        return {row[0] for row in link.execute("SELECT username FROM auth_user")}
+
+
+def test_a_second_copy_on_outside_servers_beside_the_first(
+    copy: Site, outside: dict[str, str]
+) -> None:
+    with running_site(**BARE, **outside) as second:
+        within(60, lambda: health(second)["status"] == "ok", "the second copy")
+        assert second.port != copy.port
+        assert not (second.home / "postgres").exists() and not (second.home / "redis").exists()
+        assert {"postgres", "redis"}.isdisjoint(children(second))
+        assert {"postgres", "redis"} <= set(children(copy))
+        assert users(outside["DATABASE_URL"]) == {"owner"}
+        assert second.login["password"] != copy.login["password"]
+        with redis.Redis.from_url(outside["REDIS_URL"]) as link:
+            assert link.keys("*whittle*") or link.keys("_kombu*"), "its workers wait there"
+        pids = [part["pid"] for part in children(second).values() if part["pid"]]
+    assert not [pid for pid in pids if psutil.pid_exists(int(pid))]
+    assert users(outside["DATABASE_URL"]) == {"owner"}, "what it wrote stays on the server"
+    assert health(copy)["status"] == "ok", "stopping one leaves the other"
