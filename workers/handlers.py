@@ -16,6 +16,7 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "grade": ("curation.difficulty.grade:run_grade", "default"),
     "make_problems": ("curation.puzzles:run_make_problems", "default"),
     "consensus": ("curation.consensus:run_consensus", "default"),
+    "judge": ("curation.judging.run:run_judge", "llm"),
     "segment": ("curation.segments:run_segment", "default"),
     "select": ("curation.selection.run:run_select", "default"),
     "export": ("curation.exports.run:run_export", "default"),

@@ -111,9 +111,12 @@ class JudgePrompt:
         block is missing.
         """
         names = list(BLOCKS[self.mode])
+        texts = [self.cut(data[name]) for name in names]
         if order == 1:
-            names[-2], names[-1] = names[-1], names[-2]
-        shown = [(name, self.cut(data[name])) for name in names]
+            texts[-2:] = reversed(texts[-2:])
+            if self.mode != "pair":  # what is shown first is A, whichever it is
+                names[-2:] = reversed(names[-2:])
+        shown = list(zip(names, texts, strict=True))
         fence = hashlib.sha256("\x00".join(part for pair in shown for part in pair).encode(
             "utf-8", "surrogatepass")).hexdigest()[:16]  # fmt: skip
         blocks = [_block(name, text, fence) for name, text in shown]

@@ -1,0 +1,1 @@
+"""Judging: models asked about traces, their votes kept, verdicts made from votes."""
