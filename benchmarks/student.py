@@ -5,7 +5,7 @@ teacher wrote and that were verified as correct; a control is fine-tuned on the 
 given to another problem. Both are measured against their start on held-back problems, which share
 no text and no operand with anything that was trained on.
 
-    python benchmarks/student.py [--problems 500] [--held-back 200] [--seeds 3]
+    python benchmarks/student.py [--problems 1200] [--held-back 200] [--seeds 3]
 
 Prints a table; the last line is JSON.
 """
@@ -41,12 +41,13 @@ Scores = list[float]  # per held-back problem: share of its samples that were co
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--problems", type=int, default=500, help="asked of the teacher")
-    parser.add_argument("--samples", type=int, default=2, help="traces per problem")
+    parser.add_argument("--problems", type=int, default=1200, help="asked of the teacher")
+    parser.add_argument("--samples", type=int, default=1, help="traces per problem")
     parser.add_argument("--held-back", type=int, default=200)
     parser.add_argument("--held-back-samples", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--epochs", type=float, default=4)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     return parser.parse_args()
 
 
@@ -114,6 +115,11 @@ def show(name: str, scores: Scores, samples: int, note: str = "") -> None:
     print(f"{name:<28}{mean(scores):>8.1%}   {low:.1%} – {high:.1%}   {note}", flush=True)
 
 
+def settings(args: argparse.Namespace) -> Row:
+    """What every training of the run shares; no checkpoints."""
+    return {"epochs": args.epochs, "learning_rate": args.learning_rate, "save_steps": 100_000}
+
+
 def main() -> None:
     import torch
 
@@ -134,7 +140,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(args.seeds):
             for arm, data in (("student", rows), ("control", shuffled(rows, seed))):
-                config = parse_config({"epochs": args.epochs, "seed": seed, "save_steps": 10_000})
+                config = parse_config(settings(args) | {"seed": seed})
                 out = Path(folder) / f"{arm}{seed}"
                 done = train_sft(data, start_model, out, config, on_metric=lambda *point: None)
                 scores = measure(str(done.model), held, samples, seed=101 + seed)
@@ -155,6 +161,8 @@ def report(
         "held_back": args.held_back,
         "samples": args.held_back_samples,
         "seeds": args.seeds,
+        "epochs": args.epochs,
+        "learning_rate": args.learning_rate,
         "start": round(mean(start), 4),
         "teacher": round(mean(teacher), 4),
         "seconds": round(seconds),

@@ -15,6 +15,7 @@ from curation.problems import norm_hash, same_reference, sha256
 from curation.sources.plan import Converted
 from curation.sources.readers import InputFile
 from curation.sources.records import ProblemRecord, Reject, Row, TraceRecord
+from curation.textsearch import search_words
 from curation.traces import CUT_OFF, import_identity, text_fields
 
 Item = Converted | Reject
@@ -247,6 +248,7 @@ def _problem(source: Source, entry: _Entry) -> Row:
         "tests": record.tests,
         "metadata": record.metadata,
         "char_count": len(record.text),
+        "search_text": search_words(record.text),
     }
 
 

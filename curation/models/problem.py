@@ -8,8 +8,19 @@ from pgvector.django import VectorField
 
 from curation.models.project import Project
 from curation.models.source import Source
+from curation.textsearch import search_words
 
 EMBEDDING_DIMENSIONS = 256
+
+
+class WordsField(models.TextField[str, str]):
+    """The words of the row's ``text`` for search; made whenever a row is written."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        """The words, also for ``bulk_create``; a text that was not loaded keeps its words."""
+        if "text" not in model_instance.get_deferred_fields():
+            setattr(model_instance, self.attname, search_words(model_instance.text))  # type: ignore[attr-defined]
+        return str(super().pre_save(model_instance, add))
 
 
 class Problem(models.Model):
@@ -31,8 +42,7 @@ class Problem(models.Model):
     # Held back from selections: the problems on which students are measured.
     held_back = models.BooleanField(default=False)
     char_count = models.IntegerField(default=0)
-    # Tokens of the text for full-text search, made by curation.search (CJK and LaTeX aware).
-    search_text = models.TextField(blank=True)
+    search_text = WordsField(blank=True)
     embedding = VectorField(dimensions=EMBEDDING_DIMENSIONS, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

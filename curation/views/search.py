@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
 
+from curation import textsearch
 from curation.models import Problem
 from curation.search import embed_query
 
+# As in the index problem_words of the migration.
+HAS_WORDS = "array_to_tsvector(string_to_array(curation_problem.search_text, ' ')) @@ %s::tsquery"
+
 
 def by_words(rows: QuerySet[Problem], words: str) -> QuerySet[Problem]:
-    """Problems whose text holds every one of the words."""
-    for word in words.split()[:12]:
-        rows = rows.filter(text__icontains=word)
-    return rows
+    """Problems whose text has words that begin like every one of these."""
+    asked = textsearch.query(words)
+    if not asked:
+        return rows.none()
+    return rows.filter(RawSQL(HAS_WORDS, [asked], output_field=BooleanField()))  # noqa: S611
 
 
 def by_meaning(rows: QuerySet[Problem], words: str, limit: int) -> tuple[list[Problem], str]:
