@@ -20,6 +20,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Func, TextField
+from django.db.models.functions import Cast, Length
+
 from curation.jobs import JobContext, JobError
 from curation.models import Problem, Trace, Verdict
 from curation.sandbox.client import VerifierClient
@@ -121,12 +124,18 @@ def _versions(client: VerifierClient) -> dict[str, str]:
 ROW = ("pk", "char_count", "finish_reason", "truncated", "problem__kind")
 PROBLEM = (
     "problem__reference_answer", "problem__reference_solution", "problem__choices",
-    "problem__metadata__verifier_options",
+    "problem__metadata__verifier_options", "tests_sha256", "tests_chars",
 )  # fmt: skip
+# Code takes seconds where an answer takes milliseconds: so many candidates in one request at most.
+CODE_ITEMS = 8
 
 
 def _pages(traces: Any, after: int) -> Iterator[list[dict[str, Any]]]:
     """Rows without text in order of their ids, a page at a time."""
+    tests = Cast("problem__tests", TextField())
+    template = "encode(sha256(convert_to(%(expressions)s, 'UTF8')), 'hex')"
+    digest = Func(tests, template=template, output_field=TextField())
+    traces = traces.annotate(tests_chars=Length(tests), tests_sha256=digest)
     while True:
         page = list(traces.filter(pk__gt=after).order_by("pk").values(*ROW, *PROBLEM)[:PAGE])
         if not page:
@@ -146,9 +155,19 @@ def _task(row: dict[str, Any], override: str | None, versions: dict[str, str]) -
     choices = row["problem__choices"] if kind == "choice" else None
     if choices:
         options["choices"] = choices
-    sha256 = reference_hash(reference, choices or own)
     version = versions.get(kind, NO_VERSION)
-    return Task(row["pk"], row["char_count"], kind, version, reference, sha256, options)
+    if kind == "code":
+        reference, own = row["problem__reference_solution"], own | {"tests": row["tests_sha256"]}
+    sha256 = reference_hash(reference, choices or own)
+    return Task(row["pk"], _weight(row, kind), kind, version, reference, sha256, options)
+
+
+def _weight(row: dict[str, Any], kind: str) -> int:
+    """Characters to send; for code at least its share of a request."""
+    if kind != "code":
+        return int(row["char_count"])
+    chars = int(row["char_count"] + (row["tests_chars"] or 0))
+    return max(chars, BATCH_CHARS // CODE_ITEMS)
 
 
 def _reference(answer: str | None, solution: str | None) -> str | None:
@@ -205,7 +224,10 @@ def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
 def _judge(client: VerifierClient, batch: list[Task]) -> list[Judgement]:
     texts = dict(Trace.objects.filter(pk__in=[t.trace for t in batch]).values_list("pk", "text"))
     known = [task for task in batch if task.version != NO_VERSION]
-    judged = client.verify_batch([_item(task, texts.get(task.trace, "")) for task in known])
+    tests = _tests([task.trace for task in known if task.kind == "code"])
+    judged = client.verify_batch(
+        [_item(task, texts.get(task.trace, ""), tests.get(task.trace, {})) for task in known]
+    )
     away = next((v for v in judged if v.verdict == "error" and v.reason in AWAY), None)
     if away is not None:
         raise VerifierAway(f"the verifier service does not answer: {away.reason} {away.detail}")
@@ -214,12 +236,20 @@ def _judge(client: VerifierClient, batch: list[Task]) -> list[Judgement]:
     return [found.get(task.trace, none) for task in batch]
 
 
-def _item(task: Task, text: str) -> dict[str, Any]:
+def _tests(traces: list[int]) -> dict[int, dict[str, Any]]:
+    """What code is run with, by trace: the tests, and the text that a completion continues."""
+    if not traces:
+        return {}
+    rows = Trace.objects.filter(pk__in=traces).values_list("pk", "problem__tests", "problem__text")
+    return {pk: {"tests": tests, "prompt": text} for pk, tests, text in rows}
+
+
+def _item(task: Task, text: str, more: dict[str, Any]) -> dict[str, Any]:
     return {
         "kind": task.kind,
         "response": text,
         "reference": task.reference,
-        "options": task.options,
+        "options": task.options | more,
     }
 
 

@@ -112,6 +112,8 @@ def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
 def _check(given: dict[str, Any], prompt: str, solution: str) -> CodeTests:
     code = _text(given.get("code") or given.get("test"))
     entry = str(given.get("entry_point") or "")
+    # A text that is no code (a task in words) is continued by nothing.
+    prompt = prompt if re.search(rf"^(?:async )?def {re.escape(entry)}\b", prompt, re.M) else ""
     setup = [*_texts(given.get("setup")), *([prompt] if prompt else [])]
     inside = {"type": "check", "code": code, "entry": entry, "setup": setup}
     sources = (code, prompt, solution, *setup)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from curation.sources.adapters.stepped import first_error
 from curation.sources.adapters.thought_anchors import placed
 from curation.sources.mapping import mapping_from
 from curation.sources.plan import Converted, files, open_input
-from curation.sources.records import ProblemRecord, ReadRow, Reject
+from curation.sources.records import BadRow, ProblemRecord, ReadRow, Reject
 
 TURN = {"role": "user", "content": "q", "info": {"reference_answer": "4", "source": "s"}}
 REPLY = {
@@ -63,6 +66,37 @@ ROWS: dict[str, dict[str, Any]] = {
         "test": "def check(c): assert c() == 1",
         "solution": "  return 2",
         "is_solved": False,
+    },
+    "mbpp": {
+        "task_id": 2,
+        "text": "Write a function to double a number.",
+        "code": "def double(n):\n    return 2 * n",
+        "test_list": ["assert double(2) == 4"],
+        "test_setup_code": "",
+        "challenge_test_list": ["assert double(0) == 0"],
+    },
+    "kodcode": {
+        "question_id": "Filter_1_I",
+        "style": "instruct",
+        "subset": "Filter",
+        "question": "Double a number.",
+        "solution": "def double(n):\n    return 2 * n",
+        "test": "from solution import double\ndef test_two():\n    assert double(2) == 4",
+        "test_info": [{"function_name": "double"}],
+        "gpt_pass_sequence": [1, 0],
+        "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}],
+        "r1_correctness": "True",
+    },
+    "livecodebench": {
+        "question_content": "Double the number that is given.",
+        "question_id": "x_1",
+        "difficulty": "easy",
+        "starter_code": "",
+        "public_test_cases": '[{"input": "2", "output": "4", "testtype": "stdin"}]',
+        "private_test_cases": base64.b64encode(
+            zlib.compress(pickle.dumps('[{"input": "0", "output": "0", "testtype": "stdin"}]'))
+        ).decode(),
+        "metadata": "{}",
     },
     "stepped": {"input": "2+2*2", "steps": ["2+2=4", "4*2=8"], "target": "6", "mistake_index": 0},
     "prm800k": {
@@ -221,6 +255,63 @@ def test_humaneval_is_code_with_its_tests_and_flags() -> None:
     assert record.tests == {"test": ROWS["humaneval"]["test"], "entry_point": "f"}
     assert record.traces[0].model == "gpt-4"
     assert record.traces[0].upstream == {"is_solved": False}
+
+
+def test_mbpp_shows_its_tests_and_keeps_the_hard_ones() -> None:
+    record = convert("mbpp", ROWS["mbpp"])
+    assert record.text.endswith("these tests:\n\nassert double(2) == 4")
+    assert record.tests is not None
+    assert record.tests["asserts"] == ["assert double(2) == 4", "assert double(0) == 0"]
+
+
+def test_kodcode_has_a_pytest_file_and_the_answer_with_what_upstream_says() -> None:
+    record = convert("kodcode", ROWS["kodcode"])
+    assert record.tests is not None
+    assert (record.tests["type"], record.tests["entry_point"]) == ("pytest", "double")
+    assert record.metadata["gpt_pass_sequence"] == [1, 0]
+    assert record.traces[0].text == "a"
+    assert record.traces[0].upstream == {"r1_correctness": "True"}
+
+
+def test_livecodebench_unpacks_its_private_cases() -> None:
+    record = convert("livecodebench", ROWS["livecodebench"])
+    assert record.tests is not None
+    assert [case["input"] for case in record.tests["cases"]] == ["2", "0"]
+    functional = ROWS["livecodebench"] | {
+        "public_test_cases": '[{"input": "[1]\\n2", "output": "3", "testtype": "functional"}]',
+        "private_test_cases": "",
+        "starter_code": "class Solution:\n    def go(self, a, b):\n        ",
+        "metadata": '{"func_name": "go"}',
+    }
+    tests = convert("livecodebench", functional).tests
+    assert tests is not None
+    assert (tests["type"], tests["entry_point"], tests["in_class"]) == ("calls", "go", True)
+
+
+class Runs:
+    """Pickles to a call of a function."""
+
+    def __reduce__(self) -> Any:
+        return (print, ("it ran",))
+
+
+@pytest.mark.parametrize("content", [Runs(), [], 7, b"x", "no JSON", {"input": 1}])
+def test_private_cases_that_are_none_are_refused_and_run_nothing(
+    content: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = base64.b64encode(zlib.compress(pickle.dumps(content))).decode()
+    with pytest.raises(BadRow) as problem:
+        convert("livecodebench", ROWS["livecodebench"] | {"private_test_cases": packed})
+    assert problem.value.reason == "bad_tests"
+    assert capsys.readouterr().out == ""
+
+
+def test_private_cases_that_unpack_to_too_much_are_refused(monkeypatch: Any) -> None:
+    monkeypatch.setattr("curation.sources.adapters.livecodebench.MAX_UNPACKED", 1_000)
+    packed = base64.b64encode(zlib.compress(b"0" * 100_000)).decode()
+    with pytest.raises(BadRow) as problem:
+        convert("livecodebench", ROWS["livecodebench"] | {"private_test_cases": packed})
+    assert problem.value.reason == "row_too_large"
 
 
 def test_steps_are_ranges_of_the_trace() -> None:
