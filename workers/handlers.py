@@ -18,6 +18,7 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "consensus": ("curation.consensus:run_consensus", "default"),
     "judge": ("curation.judging.run:run_judge", "llm"),
     "segment": ("curation.segments:run_segment", "default"),
+    "prove": ("curation.proofs:run_prove", "llm"),
     "select": ("curation.selection.run:run_select", "default"),
     "export": ("curation.exports.run:run_export", "default"),
     "embed": ("curation.search:run_embed", "default"),

@@ -1,0 +1,145 @@
+"""What probes led to: cut proposals, revised traces, and comparisons for pages and reports."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from typing import Any
+
+from django.db.models import Count, Q
+
+from curation.models import ContinuationProbe, CutProposal, ModelEndpoint, Project, Trace
+from curation.segmentation import Analysis
+from curation.segmentation.policies import SHORTEST
+from curation.segmentation.prefixes import (
+    ARMS,
+    ChunkValue,
+    Comparison,
+    chunk_points,
+    chunk_values,
+    compare,
+)
+from curation.segmentation.proposals import propose_cuts
+from curation.segmentation.tokens import tokens_in
+from curation.segmentation.types import Evidence
+from curation.segments import quote_hash, reader_of, store_segmentation
+from curation.traces import text_fields
+
+Arm = ContinuationProbe.Arm
+# A continuation that begins like this changes its approach after all.
+_SWITCHES = re.compile(
+    r"\s*(?:alternatively|another (?:way|approach|method|idea)|wait\b|let me try (?:a|an)other)",
+    re.IGNORECASE,
+)
+
+
+def propose_prefix(trace: Trace, analysis: Analysis, position: int) -> int:
+    """Store the cuts behind the shortest sufficient prefix as proposals; how many are new."""
+    reference = trace.problem.reference_answer
+    segmentation = store_segmentation(trace, reference)
+    starts = reader_of(trace.project, {}).read(trace, reference).starts or []
+    evidence = Evidence(sufficient=position)
+    rows = [
+        CutProposal(
+            segmentation=segmentation,
+            policy=SHORTEST,
+            start=cut.start,
+            end=cut.end,
+            reason=cut.reason[:200],
+            quote_sha256=quote_hash(trace.text, cut.start, cut.end),
+            tokens=tokens_in(starts, cut.start, cut.end),
+        )
+        for cut in propose_cuts(
+            trace.text, analysis.segments, reference, SHORTEST, evidence=evidence
+        )
+    ]
+    before = CutProposal.objects.filter(segmentation=segmentation, policy=SHORTEST)
+    before.exclude(start__in=[row.start for row in rows]).delete()
+    return len(CutProposal.objects.bulk_create(rows, ignore_conflicts=True))
+
+
+def pass_rate(trace: Trace, **same: Any) -> float:
+    """Correct among the judged continuations of a trace with these fields; 0 without any."""
+    rows = ContinuationProbe.objects.filter(trace=trace, verdict__in=("correct", "incorrect"))
+    verdicts = list(rows.filter(**same).values_list("verdict", flat=True))
+    return verdicts.count("correct") / len(verdicts) if verdicts else 0.0
+
+
+def revise(trace: Trace, endpoint: ModelEndpoint, sampling_hash: str) -> Trace | None:
+    """The shortest right continuation at a suppressed switch as a derived trace (Retro-Search).
+
+    None unless one is right, shorter than what it replaces, and does not switch after all. The
+    derived trace keeps its parent up to the switch; the continuation is its insertion.
+    """
+    rows = ContinuationProbe.objects.filter(
+        trace=trace,
+        endpoint=endpoint,
+        arm=Arm.SWITCH,
+        sampling_hash=sampling_hash,
+        verdict="correct",
+    ).order_by("position", "sample_no")
+    fitting = [
+        row
+        for row in rows
+        if not _SWITCHES.match(row.text) and row.position + len(row.text) < len(trace.text)
+    ]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda row: row.position + len(row.text))
+    return _revised(trace, best)
+
+
+def _revised(trace: Trace, probe: ContinuationProbe) -> Trace:
+    text = trace.text[: probe.position] + probe.text
+    key = ["revised", trace.pk, probe.endpoint_id, probe.position, probe.text]
+    identity = hashlib.sha256(repr(key).encode()).hexdigest()
+    fields: dict[str, Any] = text_fields(text) | {
+        "project_id": trace.project_id,
+        "source_id": trace.source_id,
+        "endpoint_id": probe.endpoint_id,
+        "model": trace.model,
+        "messages": trace.messages,
+        "finish_reason": probe.finish_reason,
+        "origin": Trace.Origin.DERIVED,
+        "parent": trace,
+        "kept_ranges": [[0, probe.position]],
+        "insertions": [[probe.position, probe.text]],
+        "metadata": {"revision": {"probe": probe.pk, "switch": probe.position}},
+    }
+    return Trace.objects.get_or_create(
+        problem_id=trace.problem_id, identity=identity, defaults=fields
+    )[0]
+
+
+def comparisons(
+    project: Project, endpoint: ModelEndpoint | None = None, policy: str = ""
+) -> list[Comparison]:
+    """Pass rates of the four arms over all traces that have them, with 95 % intervals."""
+    rows = ContinuationProbe.objects.filter(trace__project=project, arm__in=ARMS)
+    if endpoint is not None:
+        rows = rows.filter(endpoint=endpoint)
+    if policy:
+        rows = rows.filter(policy=policy)
+    counted = rows.values_list("trace", "arm").annotate(
+        right=Count("pk", filter=Q(verdict="correct")),
+        judged=Count("pk", filter=Q(verdict__in=("correct", "incorrect"))),
+    )
+    results: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for trace, arm, right, judged in counted.order_by("trace", "arm"):
+        results[trace][arm] = (right, judged)
+    return compare(results)
+
+
+def values_of(trace: Trace, analysis: Analysis, endpoint: ModelEndpoint) -> list[ChunkValue]:
+    """Long(x)Short's table of one trace: what each turn does to the pass rate, and its tokens."""
+    rows = ContinuationProbe.objects.filter(trace=trace, endpoint=endpoint, arm=Arm.PREFIX)
+    counted = rows.values_list("position").annotate(
+        right=Count("pk", filter=Q(verdict="correct")),
+        judged=Count("pk", filter=Q(verdict__in=("correct", "incorrect"))),
+    )
+    rates = {position: right / judged for position, right, judged in counted if judged}
+    starts = reader_of(trace.project, {}).read(trace, None).starts or []
+    return chunk_values(
+        chunk_points(analysis), rates, lambda start, end: tokens_in(starts, start, end)
+    )

@@ -1,0 +1,397 @@
+"""Proof by continuation: a model goes on from prefixes of a trace, and its pass rates are compared.
+
+Modes of the job: ``arms`` (original, pruned, random and empty prefixes of a policy), ``search``
+(Efficient Long CoT: the shortest prefix from which the model answers right, by binary search),
+``chunks`` (Long(x)Short's value of each turn; JET's truncation points) and ``switches``
+(Retro-Search: go on at a change of approach without the change; a right and shorter continuation
+becomes a derived trace). Every continuation is stored once (``ContinuationProbe``); a run that was
+killed asks only for what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curation.endpoints import endpoint_of, find_teacher, split_limits, stop_teacher
+from curation.jobs import JobContext, JobError
+from curation.models import ContinuationProbe, ModelEndpoint, Trace
+from curation.proof_results import pass_rate, propose_prefix, revise
+from curation.sandbox.client import VerifierClient
+from curation.segmentation import Analysis, analyse
+from curation.segmentation.policies import POLICIES
+from curation.segmentation.prefixes import (
+    Prefix,
+    Search,
+    arms_of,
+    chunk_points,
+    cut_points,
+    switch_points,
+)
+from curation.teachers.client import ChatRequest, Endpoint
+from curation.teachers.continuing import (
+    CHAT,
+    DEMO_FORMAT,
+    MANNERS,
+    TEXT,
+    ContinueRequest,
+    TextRequest,
+    written_out,
+)
+from curation.teachers.outcome import Completion, Failure
+from curation.teachers.pacing import Limits
+from curation.teachers.pool import RequestPool, Result
+from curation.teachers.sampling import PromptTemplate, Sampling, request_seed, template_of
+from curation.verification import VerifierAway, reference_hash, reference_of
+from curation.verifiers import Verdict as Judgement
+
+MODES = ("arms", "search", "chunks", "switches")
+PAGE, BATCH, TICK = 40, 32, 0.5
+DEFAULT_POLICY, DEFAULT_K, DEFAULT_LIMIT, THRESHOLD = "repeats", 4, 200, 0.5
+AWAY = ("verifier_unreachable", "overloaded")
+Arm = ContinuationProbe.Arm
+Key = tuple[int, str, str, int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one job does, resolved at its start."""
+
+    teacher: ModelEndpoint
+    endpoint: Endpoint
+    limits: Limits
+    sampling: Sampling
+    template: PromptTemplate
+    mode: str
+    policy: str
+    k: int
+    threshold: float
+    manner: str
+    form: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One trace with its analysis."""
+
+    trace: Trace
+    analysis: Analysis
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One prefix of one trace to continue from."""
+
+    trace: Trace
+    arm: str
+    prefix: Prefix
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.prefix.text.encode()).hexdigest()
+
+    def key(self, sample_no: int) -> Key:
+        return self.trace.pk, self.arm, self.sha256, sample_no
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One sample of a probe."""
+
+    probe: Probe
+    sample_no: int
+
+
+def run_prove(ctx: JobContext) -> None:
+    """Job handler. Params: ``teacher``; optional ``mode``, ``policy``, ``k`` (samples per prefix),
+    ``limit`` (traces), ``source``, ``ids``, ``sampling``, ``template``, ``manner`` (chat or text),
+    ``format`` (of text), ``threshold`` (pass rate that is enough), ``seed``.
+
+    Counts: traces, probes (stored now), correct, incorrect, unverifiable, error, failed, proposals,
+    revisions. JobError ``bad_parameters``, ``unknown_policy`` and those of endpoints.
+    """
+    work = prepare(ctx)
+    zero = ("traces", "probes", "correct", "incorrect", "unverifiable", "error", "failed")
+    ctx.count(**dict.fromkeys((*zero, "proposals", "revisions"), 0))
+    left = int(ctx.params.get("limit") or DEFAULT_LIMIT) - ctx.job.done
+    ctx.set_total(ctx.job.done + max(0, left))
+    with VerifierClient() as verifier:
+        for page in _pages(ctx, work, max(0, left)):
+            MODE[work.mode](ctx, work, verifier, page)
+            with ctx.chunk():
+                ctx.checkpoint["after"] = page[-1].trace.pk
+                ctx.advance(len(page), traces=len(page))
+
+
+def prepare(ctx: JobContext) -> Work:
+    """Resolve the job's parameters; JobError with a code for each thing that can be wrong."""
+    params, teacher = ctx.params, find_teacher(ctx)
+    policy = str(params.get("policy") or DEFAULT_POLICY)
+    if policy not in POLICIES:
+        raise JobError("unknown_policy", f"policy must be among {', '.join(POLICIES)}")
+    try:
+        limits, _ = split_limits(teacher.limits)
+        sampling = Sampling.from_dict(dict(teacher.sampling) | dict(params.get("sampling") or {}))
+        work = Work(
+            teacher=teacher,
+            endpoint=endpoint_of(teacher),
+            limits=limits,
+            sampling=sampling,
+            template=template_of(params.get("template")),
+            mode=_one_of(params, "mode", MODES, "arms"),
+            policy=policy,
+            k=int(params.get("k") or DEFAULT_K),
+            threshold=float(params.get("threshold") or THRESHOLD),
+            manner=_one_of(params, "manner", MANNERS, CHAT if teacher.base_url else TEXT),
+            form=str(params.get("format") or DEMO_FORMAT),
+            seed=int(params.get("seed") or 0),
+        )
+        written_out(work.form, "", "")
+    except (ValueError, TypeError) as error:
+        raise JobError("bad_parameters", str(error)) from None
+    return work
+
+
+def _one_of(params: dict[str, Any], name: str, known: Sequence[str], default: str) -> str:
+    value = str(params.get(name) or default)
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}")
+    return value
+
+
+def _pages(ctx: JobContext, work: Work, limit: int) -> Iterator[list[Subject]]:
+    """Traces that are complete, right and not derived, as many as wanted, with their analyses.
+
+    In the mode ``arms`` only those in which the policy cuts something before the answer.
+    """
+    traces = Trace.objects.filter(project=ctx.project, parent=None, reasoning_closed=True)
+    if source := ctx.params.get("source"):
+        traces = traces.filter(source__name=source)
+    if (ids := ctx.params.get("ids")) is not None:
+        traces = traces.filter(pk__in=ids)
+    after = int(ctx.checkpoint.get("after", 0))
+    page: list[Subject] = []
+    while limit > 0:
+        rows = traces.filter(pk__gt=after).select_related("problem").order_by("pk")[:PAGE]
+        found = list(rows)
+        for trace in found:
+            ctx.check()
+            if limit > 0 and (subject := _subject(work, trace)):
+                page.append(subject)
+                limit -= 1
+            if len(page) == PAGE:
+                yield page
+                page = []
+        if len(found) < PAGE:
+            break
+        after = found[-1].pk
+    if page:
+        yield page
+
+
+def _subject(work: Work, trace: Trace) -> Subject | None:
+    reference = trace.problem.reference_answer
+    if not reference:
+        return None
+    analysis = analyse(trace.text, reference)
+    last = [m for m in analysis.answers if m.strength in ("boxed", "stated")]
+    if analysis.first_correct is None or not last or not last[-1].matches:
+        return None
+    if work.mode == "arms" and arms_of(analysis, work.policy, work.seed) is None:
+        return None
+    return Subject(trace, analysis)
+
+
+def prove_arms(
+    ctx: JobContext, work: Work, verifier: VerifierClient, page: Sequence[Subject]
+) -> None:
+    """Four prefixes of each trace."""
+    probes = [
+        Probe(subject.trace, arm, prefix)
+        for subject in page
+        for arm, prefix in (arms_of(subject.analysis, work.policy, work.seed) or {}).items()
+    ]
+    ask(ctx, work, verifier, probes)
+
+
+def prove_search(
+    ctx: JobContext, work: Work, verifier: VerifierClient, page: Sequence[Subject]
+) -> None:
+    """Binary search per trace, one round for all traces of the page at a time."""
+    states = {s.trace.pk: (s, Search.over(cut_points(s.analysis))) for s in page}
+    while True:
+        asking = {pk: at for pk, (_, s) in states.items() if (at := s.asks) is not None}
+        if not asking:
+            break
+        probes = [_at(states[pk][0], at) for pk, at in asking.items()]
+        ask(ctx, work, verifier, probes)
+        for probe in probes:
+            subject, search = states[probe.trace.pk]
+            same = {"endpoint": work.teacher, "sampling_hash": work.sampling.hash}
+            rate = pass_rate(probe.trace, prefix_sha256=probe.sha256, arm=probe.arm, **same)
+            enough = rate >= work.threshold
+            states[probe.trace.pk] = (subject, search.told(enough))
+    for subject, search in states.values():
+        if search.best is not None:
+            with ctx.chunk():
+                ctx.count(proposals=propose_prefix(subject.trace, subject.analysis, search.best))
+
+
+def prove_chunks(
+    ctx: JobContext, work: Work, verifier: VerifierClient, page: Sequence[Subject]
+) -> None:
+    """A probe at the start of the reasoning and at the end of each turn."""
+    ask(ctx, work, verifier, [_at(s, at) for s in page for at in chunk_points(s.analysis)])
+
+
+def prove_switches(
+    ctx: JobContext, work: Work, verifier: VerifierClient, page: Sequence[Subject]
+) -> None:
+    """A probe at each change of approach; the shortest right continuation becomes a trace."""
+    probes = [_at(s, at, Arm.SWITCH) for s in page for at in switch_points(s.analysis)]
+    ask(ctx, work, verifier, probes)
+    for subject in page:
+        with ctx.chunk():
+            made = revise(subject.trace, work.teacher, work.sampling.hash)
+            ctx.count(revisions=int(made is not None))
+
+
+def _at(subject: Subject, position: int, arm: str = Arm.PREFIX) -> Probe:
+    text = subject.trace.text[:position]
+    return Probe(subject.trace, arm, Prefix(arm, text, position, ((0, position),)))
+
+
+def ask(ctx: JobContext, work: Work, verifier: VerifierClient, probes: Sequence[Probe]) -> None:
+    """Ask for the samples that are missing, judge and store them."""
+    there = stored(work, probes)
+    asks = [
+        Ask(probe, no) for probe in probes for no in range(work.k) if probe.key(no) not in there
+    ]
+    waiting = iter(asks)
+    window = int(work.limits.concurrency) + BATCH
+    with RequestPool[Ask](work.endpoint, work.limits, window=window) as pool:
+        more = True
+        while True:
+            ctx.check()
+            while more and pool.has_room and pool.closed_because is None:
+                item = next(waiting, None)
+                more = item is not None
+                if item is not None:
+                    pool.submit(item, request_of(work, item))
+            if not pool.pending:
+                break
+            if results := pool.results(TICK, BATCH):
+                store(ctx, work, verifier, results)
+        closed = pool.closed_because
+    if closed is not None:
+        stop_teacher(work.teacher, closed)
+
+
+def stored(work: Work, probes: Sequence[Probe]) -> set[Key]:
+    """Keys of the samples of these probes that are in the table."""
+    rows = ContinuationProbe.objects.filter(
+        trace__in={probe.trace.pk for probe in probes},
+        endpoint=work.teacher,
+        policy=_policy(work),
+        sampling_hash=work.sampling.hash,
+    )
+    return set(rows.values_list("trace", "arm", "prefix_sha256", "sample_no"))
+
+
+def _policy(work: Work) -> str:
+    return work.policy if work.mode == "arms" else ""
+
+
+def request_of(work: Work, item: Ask) -> ChatRequest:
+    """The request for one sample of a probe."""
+    probe = item.probe
+    problem = probe.trace.problem.text
+    seed = request_seed(work.sampling.seed, probe.sha256, [item.sample_no])
+    common: dict[str, Any] = {
+        "messages": work.template.render(problem),
+        "sampling": work.sampling,
+        "seed": seed,
+        "stream": False,
+    }
+    if work.manner == TEXT:
+        prompt = written_out(work.form, problem, probe.prefix.text)
+        return TextRequest(**common, prompt=prompt)
+    return ContinueRequest(**common, prefix=probe.prefix.text)
+
+
+def store(
+    ctx: JobContext, work: Work, verifier: VerifierClient, results: Sequence[Result[Ask]]
+) -> None:
+    """Judge prefix and continuation together, and store what came."""
+    got: list[tuple[Ask, Completion, int | None]] = []
+    failed = 0
+    for result in results:
+        answer = result.outcome
+        if isinstance(answer, Failure) or isinstance(choice := answer.choices[0], Failure):
+            failed += 1
+            continue
+        got.append((result.tag, choice, answer.usage.completion_tokens))
+    judged = judge(verifier, [(ask.probe, choice) for ask, choice, _ in got])
+    rows = [_row(work, *item, verdict) for item, verdict in zip(got, judged, strict=True)]
+    with ctx.chunk():
+        ContinuationProbe.objects.bulk_create(rows, ignore_conflicts=True)
+        ctx.count(probes=len(rows), failed=failed)
+        ctx.count(**{name: sum(r.verdict == name for r in rows) for name in VERDICTS})
+
+
+VERDICTS = ("correct", "incorrect", "unverifiable", "error")
+
+
+def judge(verifier: VerifierClient, given: Sequence[tuple[Probe, Completion]]) -> list[Judgement]:
+    """Verdicts of whole texts; VerifierAway when the service does not answer."""
+    judged = verifier.verify_batch(
+        [
+            {
+                "kind": probe.trace.problem.kind,
+                "response": probe.prefix.text + choice.text,
+                "reference": reference_of(probe.trace.problem),
+                "options": {"finish_reason": choice.finish_reason},
+            }
+            for probe, choice in given
+        ]
+    )
+    for verdict in judged:
+        if verdict.verdict == "error" and verdict.reason in AWAY:
+            raise VerifierAway(f"the verifier service does not answer: {verdict.reason}")
+    return judged
+
+
+def _row(
+    work: Work, item: Ask, choice: Completion, tokens: int | None, verdict: Judgement
+) -> ContinuationProbe:
+    probe = item.probe
+    return ContinuationProbe(
+        trace=probe.trace,
+        endpoint=work.teacher,
+        arm=probe.arm,
+        policy=_policy(work),
+        position=probe.prefix.position,
+        kept=[list(span) for span in probe.prefix.kept],
+        prefix_sha256=probe.sha256,
+        sampling_hash=work.sampling.hash,
+        sampling=work.sampling.identity(),
+        sample_no=item.sample_no,
+        text=choice.text,
+        finish_reason=choice.finish_reason,
+        tokens=tokens,
+        verdict=verdict.verdict,
+        extracted=(verdict.extracted or "").replace("\x00", "")[:1000] or None,
+        reference_sha256=reference_hash(reference_of(probe.trace.problem)),
+    )
+
+
+Mode = Callable[[JobContext, Work, VerifierClient, Sequence[Subject]], None]
+MODE: dict[str, Mode] = {
+    "arms": prove_arms,
+    "search": prove_search,
+    "chunks": prove_chunks,
+    "switches": prove_switches,
+}
