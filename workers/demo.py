@@ -24,6 +24,7 @@ EMBED = os.environ.get("WHITTLE_DEMO_EMBED", "1") != "0"
 HELD_BACK = 60
 SAMPLES = int(os.environ.get("WHITTLE_DEMO_SAMPLES") or 8)
 SAMPLING = {"temperature": 0.8, "max_tokens": 400}
+LIMITS = {"concurrency": 32}  # batches of this size cost the CPU least
 WAIT_SECONDS = 900
 COPIES = 4  # problems that stand in the file a second time, in other words
 EXAM, EXAM_SEED, EXAM_SIZE, PLANTED = "demo exam", 11, 17, 3
@@ -155,6 +156,7 @@ def register_teacher(project: Project) -> ModelEndpoint:
             "model": TEACHER,
             "output_licence": LICENCE,
             "sampling": SAMPLING,
+            "limits": LIMITS,
         },
     )
     return endpoint
