@@ -45,6 +45,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Duplicates", "duplicates"),
             ("Benchmark overlap", "decontamination"),
             ("Traces", "traces"),
+            ("Structure", "structure"),
             ("Verifiers", "verifiers"),
         ),
     ),

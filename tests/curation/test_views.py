@@ -57,6 +57,7 @@ def pages(world: World) -> dict[str, str]:
         f"{base}problems/": "Problem 1: what is",
         f"{base}problems/?by=meaning&q=what": "embedded",
         f"{base}problems/{world.problem.pk}/": "teacher-7b",
+        f"{base}structure/": "Structure of the traces",
         f"{base}traces/": "teacher-7b",
         f"{base}traces/{world.trace.pk}/": "after a correct answer",
         f"{base}traces/{world.derived.pk}/": f"trace {world.trace.pk}",

@@ -1,0 +1,176 @@
+"""What traces do, per teacher: kinds, waste, loops, savings, and what probes prove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+
+from curation import access, charts
+from curation.charts import Estimate
+from curation.proof_results import comparisons
+from curation.segmentation.kinds import KINDS
+from curation.segmentation.policies import AFTER_FIRST_CORRECT, POLICIES
+from curation.views.common import page
+
+# The newest reading of each trace that is not derived, without its text.
+_NEWEST = """
+newest AS (
+  SELECT DISTINCT ON (g.trace_id) g.trace_id, g.summary AS s, g.tokens, g.first_correct,
+    g.tokenizer, t.char_count, t.model
+  FROM curation_segmentation g JOIN curation_trace t ON t.id = g.trace_id
+  WHERE t.project_id = %(p)s AND t.parent_id IS NULL ORDER BY g.trace_id, g.id DESC
+)"""
+TEACHERS = f"""
+WITH {_NEWEST}
+SELECT model, count(*), sum(coalesce(tokens, 0)), min(nullif(tokenizer, '')),
+  count(*) FILTER (WHERE NOT (s->>'closed')::bool),
+  count(*) FILTER (WHERE s->'loop' <> 'null'::jsonb),
+  count(first_correct),
+  percentile_cont(0.5) WITHIN GROUP (ORDER BY (s->>'waste')::float),
+  avg((s->>'waste')::float),
+  avg(jsonb_array_length(coalesce(s->'changes_of_mind', '[]'))),
+  avg((s->>'attempts')::float),
+  count(*) FILTER (WHERE (s->>'repaired')::int > 0),
+  count(*) FILTER (WHERE s->'guess' <> 'null'::jsonb),
+  count(*) FILTER (WHERE s->'spiral' <> 'null'::jsonb),
+  count(*) FILTER (WHERE jsonb_array_length(coalesce(s->'switches', '[]')) > 0)
+FROM newest GROUP BY model ORDER BY count(*) DESC, model LIMIT 50
+"""  # noqa: S608 nothing of a request is in it
+KIND_TOKENS = f"""
+WITH {_NEWEST}
+SELECT model, k.key, sum(k.value::float)
+FROM newest, jsonb_each_text(
+  CASE jsonb_typeof(s->'kind_tokens') WHEN 'object' THEN s->'kind_tokens' ELSE s->'kinds' END) k
+GROUP BY 1, 2
+"""  # noqa: S608
+# Share of the trace that each policy would drop, in tokens where they were counted.
+SHARES = f"""
+WITH {_NEWEST}, named AS (SELECT unnest(%(policies)s::text[]) AS policy), shares AS (
+  SELECT model, policy, coalesce(
+    (s->'savings'->policy->>'tokens')::float / nullif(tokens, 0),
+    (s->'savings'->policy->>'characters')::float / nullif(char_count, 0), 0) AS share
+  FROM newest, named
+)
+SELECT model, policy, count(*), count(*) FILTER (WHERE share > 0),
+  percentile_cont(0.5) WITHIN GROUP (ORDER BY share), avg(share),
+  percentile_cont(0.9) WITHIN GROUP (ORDER BY share)
+FROM shares GROUP BY 1, 2
+"""  # noqa: S608
+HISTOGRAM = f"""
+WITH {_NEWEST}
+SELECT least(width_bucket(share, 0, 1, 20), 20), count(*) FROM (
+  SELECT CASE WHEN %(what)s = 'waste' THEN (s->>'waste')::float ELSE least(1, coalesce(
+    (s->'savings'->%(what)s->>'tokens')::float / nullif(tokens, 0),
+    (s->'savings'->%(what)s->>'characters')::float / nullif(char_count, 0), 0)) END AS share,
+    model FROM newest) found
+WHERE share IS NOT NULL AND (%(model)s = '' OR model = %(model)s) GROUP BY 1
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """The row of one teacher; shares are of its traces, waste of those with a first answer."""
+
+    model: str
+    traces: int
+    tokens: int
+    tokenizer: str
+    cut_off: int
+    loops: int
+    answered: int
+    waste_median: float | None
+    waste_mean: float | None
+    changes: float | None
+    attempts: float | None
+    repaired: int
+    guesses: int
+    spirals: int
+    switching: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What one policy would drop of one teacher's traces, as shares of a trace."""
+
+    model: str
+    policy: str
+    traces: int
+    proposed: int
+    median: float
+    mean: float
+    p90: float
+
+
+def rows(query: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Rows of one of the queries above."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.fetchall()
+
+
+def kinds_per_thousand(found: list[tuple[Any, ...]]) -> list[tuple[str, list[tuple[str, float]]]]:
+    """(model, [(kind, per 1,000 tokens), …]) in the order of the kinds; none for tags."""
+    by_model: dict[str, dict[str, float]] = {}
+    for model, kind, amount in found:
+        by_model.setdefault(model, {})[kind] = amount
+    table = []
+    for model, amounts in by_model.items():
+        total = sum(amounts.values()) or 1.0
+        kinds = [kind for kind in KINDS if kind != "tag"]
+        table.append((model, [(kind, 1000 * amounts.get(kind, 0) / total) for kind in kinds]))
+    return table
+
+
+def histogram(project: int, what: str, model: str, label: str) -> charts.Svg:
+    """Traces by a share in twenty bins."""
+    found = dict(rows(HISTOGRAM, p=project, what=what, model=model))
+    bins = [charts.Bin(i / 20, (i + 1) / 20, found.get(i + 1, 0)) for i in range(20)]
+    drawn = bins if found else []
+    return charts.histogram(drawn, label, x_label="share of the reasoning", y_label="traces")
+
+
+def estimates(project: Any) -> list[Estimate]:
+    """Pass rates of the arms of all probes; the interval is that of the rate alone."""
+    found = []
+    for row in comparisons(project):
+        half = 1.96 * (row.rate * (1 - row.rate) / max(1, row.n)) ** 0.5
+        note = (
+            f"{row.correct} of {row.n}; {row.difference:+.1%} ({row.low:+.1%} to {row.high:+.1%})"
+        )
+        found.append(
+            Estimate(row.arm, row.rate, max(0, row.rate - half), min(1, row.rate + half), note)
+        )
+    return found
+
+
+@login_required
+def structure(request: HttpRequest, slug: str) -> HttpResponse:
+    """Statistics of the structure of all traces, per teacher."""
+    project = access.access_project(request.user, slug)
+    teachers = [Teacher(*row) for row in rows(TEACHERS, p=project.pk)]
+    wanted = request.GET.get("policy", "")
+    policy = wanted if wanted in POLICIES else AFTER_FIRST_CORRECT
+    given = request.GET.get("model", "")
+    model = given if given in {teacher.model for teacher in teachers} else ""
+    savings = [Saving(*row) for row in rows(SHARES, p=project.pk, policies=list(POLICIES))]
+    shown = [saving for saving in savings if not model or saving.model == model]
+    order = list(POLICIES)
+    return page(
+        request,
+        project,
+        "structure/detail.html",
+        teachers=teachers,
+        kinds=kinds_per_thousand(rows(KIND_TOKENS, p=project.pk)),
+        savings=sorted(shown, key=lambda s: (s.model, order.index(s.policy))),
+        policies=order,
+        policy=policy,
+        model=model,
+        waste=histogram(project.pk, "waste", model, "Traces by waste"),
+        saved=histogram(project.pk, policy, model, f"Traces by what {policy} would drop"),
+        proof=charts.intervals(estimates(project), "Pass rates of continuations"),
+        proved=bool(comparisons(project)),
+    )
