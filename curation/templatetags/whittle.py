@@ -45,11 +45,18 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Duplicates", "duplicates"),
             ("Benchmark overlap", "decontamination"),
             ("Traces", "traces"),
+            ("Difficulty", "difficulty"),
             ("Structure", "structure"),
             ("Verifiers", "verifiers"),
         ),
     ),
-    ("People", (("Queues", "queues"),)),
+    (
+        "People",
+        (
+            ("Queues", "queues"),
+            ("Disputed references", "disputes"),
+        ),
+    ),
     (
         "Training sets",
         (
@@ -59,7 +66,15 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Training runs", "training"),
         ),
     ),
-    ("Work", (("Jobs", "jobs"), ("Teachers", "teachers"), ("Schedules", "schedules"))),
+    (
+        "Work",
+        (
+            ("Jobs", "jobs"),
+            ("Teachers", "teachers"),
+            ("Judges", "judges"),
+            ("Schedules", "schedules"),
+        ),
+    ),
     ("Access", (("Members", "members"), ("Tokens", "tokens"), ("Webhooks", "webhooks"))),
 )
 EVIDENCE = 4000  # characters shown of one value

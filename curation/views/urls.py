@@ -9,10 +9,13 @@ from curation.views import (
     dashboard,
     decontamination,
     dedup,
+    difficulty,
+    disputes,
     exports,
     health,
     imports,
     jobs,
+    judges,
     members,
     problems,
     projects,
@@ -76,6 +79,15 @@ VERDICTS = [
     path(f"{P}verifiers/", verifiers.verifiers, name="verifiers"),
     path(f"{P}verifiers/<path:name>/again/", verifiers.verify_again, name="verify_again"),
     path(f"{P}verifiers/<path:name>/", verifiers.verifier, name="verifier"),
+]
+EVIDENCE = [
+    path(f"{P}difficulty/", difficulty.difficulty, name="difficulty"),
+    path(f"{P}disputes/", disputes.disputes, name="disputes"),
+    path(f"{P}disputes/<int:pk>/", disputes.dispute, name="dispute"),
+    path(f"{P}disputes/<int:pk>/decide/", disputes.dispute_decide, name="dispute_decide"),
+    path(f"{P}judges/", judges.judges, name="judges"),
+    path(f"{P}judges/add/", judges.judge_prompt_add, name="judge_prompt_add"),
+    path(f"{P}judges/<slug:name>/", judges.judge_prompt, name="judge_prompt"),
 ]
 WORK = [
     path(f"{P}jobs/", jobs.jobs, name="jobs"),
@@ -144,6 +156,7 @@ urlpatterns = [
     *ACCOUNT,
     *DATA,
     *VERDICTS,
+    *EVIDENCE,
     *WORK,
     *SETS,
     *PEOPLE,
