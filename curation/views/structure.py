@@ -109,7 +109,8 @@ def rows(query: str, **values: Any) -> list[tuple[Any, ...]]:
     """Rows of one of the queries above."""
     with connection.cursor() as cursor:
         cursor.execute(query, values)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
 def kinds_per_thousand(found: list[tuple[Any, ...]]) -> list[tuple[str, list[tuple[str, float]]]]:
