@@ -110,7 +110,7 @@ def variants(code: Code, prompt: str = "") -> list[str]:
     With a prompt (HumanEval): the prompt continued, by a body, by a body that lost its
     indentation, or by the whole function again; else the code as it is.
     """
-    text = code.text.replace("\r\n", "\n")
+    text = code.text.replace("\r\n", "\n").lstrip("\ufeff")
     plain = [text, textwrap.dedent(text)]
     found = plain
     if prompt:

@@ -213,6 +213,9 @@ def _one_program(loader: Loader, given: bytes) -> dict[str, Any]:
         if session is not None:
             session.close()
     if session is not None:
+        said = session.text(session.err)[-400:].strip().rpartition(b"\n")[2]
+        if found.get("reason") == "runtime_error" and said.startswith(b"MemoryError"):
+            found["reason"] = "memory_limit"
         found |= {"stdout": session.text(session.out), "stderr": session.text(session.err)[-2000:]}
     return found | {"wall": clock.elapsed()}
 
