@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
-from curation.api import data, tools, training, work
+from curation.api import data, evidence, tools, training, work
 from curation.api.docs import docs_page
 from curation.api.health import healthz
 
@@ -19,6 +19,11 @@ for name, view in {
     "verdicts": data.Verdicts,
     "difficulties": data.Difficulties,
     "segments": data.Segments,
+    "judge-prompts": evidence.JudgePrompts,
+    "judge-votes": evidence.JudgeVotes,
+    "pseudo-references": evidence.PseudoReferences,
+    "disputes": evidence.Disputes,
+    "reward-series": evidence.RewardSeriesSet,
     "recipes": work.Recipes,
     "selections": work.Selections,
     "exports": work.Exports,
@@ -33,6 +38,8 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", docs_page, name="api-docs"),
+    path("api/v1/levels/", evidence.LevelSample.as_view(), name="levels"),
+    path("api/v1/calibrations/", evidence.Calibrations.as_view(), name="calibrations"),
     path("api/v1/tools/verify/", tools.VerifyTool.as_view(), name="tools-verify"),
     path("api/v1/tools/segment/", tools.SegmentTool.as_view(), name="tools-segment"),
     # A file's address ends as the file's name does, without a slash.

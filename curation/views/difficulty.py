@@ -49,7 +49,7 @@ def difficulty(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.access_project(request.user, slug)
     found = measures.groups(project)
     record = puzzles.calibration(project)
-    made = {"record": record, "formula": formula_plot(record)}
+    made: dict[str, Any] = {"record": record, "formula": formula_plot(record)}
     if not found:
         return page(request, project, "difficulty/show.html", group=None, **made)
     filters = filters_of(found, measures.runs(project), request.GET)

@@ -62,14 +62,14 @@ def verdict_counts(project: Project) -> list[dict[str, Any]]:
     rows = rows.filter(Q(verifier__startswith="judge-") | Q(verifier__startswith="reward-"))
     counts = {value: Count("pk", filter=Q(verdict=value)) for value in Verdict.Value.values}
     disagree = Count("pk", filter=Q(reason="orders_disagree"))
-    found = rows.values("verifier", "version").annotate(
+    found: Any = rows.values("verifier", "version").annotate(
         total=Count("pk"), orders_disagree=disagree, **counts
     )
     return list(found.order_by("verifier", "version")[:200])
 
 
 def vote_counts(project: Project) -> list[dict[str, Any]]:
-    rows = JudgeVote.objects.filter(trace__project=project).values("verifier")
+    rows: Any = JudgeVote.objects.filter(trace__project=project).values("verifier")
     unread = Count("pk", filter=Q(verdict="error"))
     return list(rows.annotate(n=Count("pk"), unread=unread)[:200])
 
