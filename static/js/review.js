@@ -289,6 +289,11 @@ if (!reading) {
   root.querySelector("#skip-box form").addEventListener("submit", () => store.leave());
 }
 
+/* A fragment that finds the session ended reloads its page; not while there is unsaved work here. */
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (!reading && store.isDirty() && event.detail.xhr.getResponseHeader("HX-Refresh")) event.preventDefault();
+});
+
 /* --- start ------------------------------------------------------------------------------- */
 function fromHash() {
   const hash = location.hash;
