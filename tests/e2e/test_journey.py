@@ -27,6 +27,10 @@ LISTS = {
     "teachers/": "demo-teacher",
     "members/": "owner",
     "tokens/": "command line",
+    "training/": "first student",
+    "schedules/": "nightly",
+    "duplicates/": "in the end?",
+    "decontamination/": "demo exam",
 }
 
 
