@@ -158,7 +158,8 @@ def others(keep: tuple[int, ...] = ()) -> list[int]:
 
 def kill_rest(keep: int) -> None:
     """Kill all but the runner and the loader, however fast they fork; reap what ended."""
-    for _ in range(50):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         left = [pid for pid in others((keep,)) if not _reaped(pid)]
         if not left:
             return
@@ -167,6 +168,7 @@ def kill_rest(keep: int) -> None:
                 os.kill(pid, 9)
             except OSError:
                 continue
+        time.sleep(0.001)
     os.kill(-1, 9)  # the loader too: what follows fails, and that is its own doing
 
 
