@@ -1,0 +1,141 @@
+"""People around the review screen: comparing, settling, commenting, guidelines; and axe-core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.review_world import SLUG
+from tests.e2e.site import Site
+from tests.e2e.test_review_screen import (  # noqa: F401  fixtures
+    AXE,
+    READY,
+    entered,
+    opened,
+    press,
+    review,
+    world,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def test_traces_are_compared_in_step_and_ordered_by_keys(
+    entered: Any,
+    site: Site,
+    world: dict[str, Any],  # noqa: F811
+) -> None:
+    one, two = world["traces"]["short10"], world["traces"]["long"]
+    with opened(entered("ann"), site, f"compare/?t={one}&t={two}") as page:
+        page.wait_for_selector("#compare[data-ready]")
+        assert page.locator(".cmp-col").count() == 2
+        tops = "[...document.querySelectorAll('.scroller')].map(s => s.scrollTop)"
+        page.evaluate("document.querySelectorAll('.scroller')[1].scrollTop = 4000")
+        page.wait_for_function(f"{tops}[1] > 0")
+        page.locator(".cmp-col").nth(1).locator(".seg").nth(2).click()
+        press(page, "e", "2", "1")
+        assert "2 > 1" in page.inner_text("#order")
+        press(page, "Control+Enter")
+        page.locator("#saved", has_text="saved").wait_for()
+    found = entered("ann").request.get(f"{site.url}/api/v1/preferences/?project={SLUG}").json()
+    row = found["results"][0]
+    assert row["ranking"] == [[two], [one]] and list(row["diverges"]) == [str(two)]
+
+
+def test_two_who_disagree_are_settled_by_a_third(
+    entered: Any,
+    site: Site,
+    world: dict[str, Any],  # noqa: F811
+) -> None:
+    for name, keys in (("ann", "sc"), ("ben", "f")):
+        with review(entered(name), site, world, "pair") as page:
+            page.wait_for_selector(READY)
+            press(page, "j", "j", *keys)
+            if "c" in keys:
+                page.locator("#after.chip").wait_for()  # the verifier has said what it thinks
+            press(page, "Control+Enter")
+            page.wait_for_url("**/next/")
+    with opened(entered("cleo"), site, "adjudicate/") as page:
+        assert "ann: sound" in page.inner_text("main") and "ben: flawed" in page.inner_text("main")
+        page.click("text=Settle >> nth=-1")
+        page.wait_for_selector(READY)
+        assert "ann" in page.inner_text("#reviews-there")
+        press(page, "N")
+        assert "segment 3 of" in page.inner_text("#where")
+        press(page, "f", "Control+Enter")
+        page.wait_for_url("**/adjudicate/")
+    reviews = entered("cleo").request.get(f"{site.url}/api/v1/reviews/?project={SLUG}").json()
+    mine = [r for r in reviews["results"] if r["trace"] == world["traces"]["short8"]]
+    assert sorted(r["decision"] for r in mine) == ["flawed", "flawed", "sound"]
+    assert [r["adjudicates"] for r in mine].count(True) == 1
+
+
+def test_a_comment_on_a_range_tells_whom_it_mentions(
+    entered: Any,
+    site: Site,
+    world: dict[str, Any],  # noqa: F811
+) -> None:
+    with opened(entered("ann"), site, f"read/{world['traces']['short11']}/") as page:
+        page.wait_for_selector(READY)
+        press(page, "j", "m")
+        page.keyboard.type("@ben is this <b>right</b>?")
+        press(page, "Control+Enter")
+        page.locator(".comment .words", has_text="<b>right</b>").wait_for()
+    with opened(entered("ben"), site, "notices/") as page:
+        page.click("text=is this")
+        page.wait_for_selector(READY)
+        assert page.locator(".comment").count() == 1 and "segment 2 of" in page.inner_text("#where")
+
+
+def test_a_new_guideline_opens_a_queue_of_what_it_may_affect(
+    entered: Any,
+    site: Site,
+    world: dict[str, Any],  # noqa: F811
+) -> None:
+    with review(entered("ben"), site, world, "rules") as page:
+        page.wait_for_selector(READY)
+        press(page, "b", "Control+Enter")
+        page.wait_for_url("**/next/")
+    with opened(entered("cleo"), site, "guidelines/") as page:
+        page.fill("#guide-text", "# Rules\n\nOne **bold** rule. <script>alert(1)</script>")
+        page.fill("#guide-summary", "what a bad problem is")
+        page.fill("#guide-affects", '{"decisions": ["bad_problem"], "queues": ["rules"]}')
+        page.click("#guide-try")
+        page.locator("#guide-said", has_text="affect 1 decisions").wait_for()
+        page.click("text=Publish")
+        page.locator(".guideline-text strong", has_text="bold").wait_for()
+        assert page.locator(".guideline-text script").count() == 0
+    with opened(entered("ben"), site, "queues/") as page:
+        page.locator("tr", has_text="Guideline v1: ben").locator("a.go").click()
+        page.wait_for_selector(READY)
+        press(page, "s", "w")
+        page.locator(".guideline strong").wait_for()
+
+
+def test_axe_finds_no_serious_fault_in_light_and_dark(
+    entered: Any,
+    site: Site,
+    world: dict[str, Any],  # noqa: F811
+) -> None:
+    script = AXE.read_text()
+    traces = world["traces"]
+    pages = [
+        f"queues/{world['queues']['long']}/next/", f"read/{traces['short12']}/",
+        f"compare/?t={traces['short12']}&t={traces['short13']}", "queues/",
+        f"queues/{world['queues']['pair']}/", f"queues/{world['queues']['pair']}/quality/",
+        "guidelines/", "adjudicate/", "review-schema/",
+    ]  # fmt: skip
+    for i, path in enumerate(pages):
+        with opened(entered("cleo"), site, path) as page:
+            for scheme in ("light", "dark") if i < 3 else (("light", "dark")[i % 2],):
+                page.emulate_media(color_scheme=scheme)
+                # The check itself is no page of ours: it may be evaluated past the policy.
+                page.evaluate(script)
+                found = page.evaluate(
+                    "async () => (await axe.run(document, {resultTypes: ['violations'],"
+                    " exclude: [['.katex']]})).violations"
+                    ".filter(v => ['serious', 'critical'].includes(v.impact))"
+                    ".map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])"
+                )
+                assert not found, (path, scheme, found)
