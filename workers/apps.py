@@ -29,6 +29,7 @@ app.conf.update(
     worker_max_memory_per_child=1_500_000,
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # a worker waits for Redis as long as it takes
     broker_connection_timeout=2,
     # A job longer than this is delivered again; the second delivery finds the lease and does
     # nothing (curation.jobs.claim).

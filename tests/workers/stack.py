@@ -118,7 +118,14 @@ class Stack:
     redis_url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    servers: dict[str, Any] = field(default_factory=dict)
     link: Any = None
+
+    def connect(self) -> None:
+        """Open the test's own connection, anew after the database was away."""
+        if self.link is not None:
+            self.link.close()
+        self.link = psycopg.connect(**self.dsn, autocommit=True)
 
     def start(self, name: str, **environment: str) -> None:
         """Start a part; nothing waits for it."""
@@ -291,26 +298,26 @@ def running_stack(**environment: str) -> Iterator[Stack]:
     home = Path(tempfile.mkdtemp(prefix="wf"))
     stack = Stack(home, environment=environment_of(home) | environment)
     with home_is(home):
-        servers = [EmbeddedPostgres(durable=False), EmbeddedRedis()]
-        for server in servers:
+        stack.servers = {"postgres": EmbeddedPostgres(durable=False), "redis": EmbeddedRedis()}
+        for server in stack.servers.values():
             server.start()
         stack.dsn, stack.redis_url = embedded.database_dsn(), embedded.redis_url()
     try:
         manage(stack, "migrate", "--verbosity", "0")
-        stack.link = psycopg.connect(**stack.dsn, autocommit=True)
+        stack.connect()
         for name in AT_START:
             stack.start(name)
         yield stack
     finally:
-        _end(stack, servers)
+        _end(stack)
 
 
-def _end(stack: Stack, servers: list[Any]) -> None:
+def _end(stack: Stack) -> None:
     for name in list(stack.children):
         stack.kill(name)
     if stack.link is not None:
         stack.link.close()
     with home_is(stack.home):
-        for server in reversed(servers):
+        for server in reversed(stack.servers.values()):
             server.stop()
     shutil.rmtree(stack.home, ignore_errors=True)
