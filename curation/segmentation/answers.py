@@ -19,6 +19,7 @@ from curation.segmentation.statements import (
     HEDGED,
     STATED,
     Statement,
+    computed_value,
     read_statement,
 )
 from curation.segmentation.types import AnswerMention, Equal, Segment
@@ -42,6 +43,7 @@ def find_answers(
     """
     compare = _comparer(reference, equal)
     question = read_question(text, segments)
+    certain = reference is not None and _is_distinctive(reference)
     mentions: list[AnswerMention] = []
     known: dict[str, Statement | None] = {}
     for index, segment in enumerate(segments):
@@ -50,7 +52,9 @@ def find_answers(
         leaf = text[segment.start : segment.end]
         if leaf not in known:
             known[leaf] = read_statement(leaf, question)
-        if found := known[leaf]:
+        if (found := known[leaf]) is None and certain and segment.kind == COMPUTATION:
+            found = computed_value(leaf)
+        if found:
             start, end = segment.start + found.start, segment.start + found.end
             matches = compare(found.value)
             mentions.append(AnswerMention(start, end, found.value, found.strength, index, matches))
@@ -159,7 +163,8 @@ def _is_confirmed(
     Where the value is calculated again before it is said again, without a look back that would
     make the calculation a check, the first one was a number that happened to be equal.
     """
-    if segments[mention.leaf + 1 : mention.leaf + 2] and segments[mention.leaf + 1].kind == TAG:
+    behind = [segment.kind for segment in segments[mention.leaf + 1 : mention.leaf + 3]]
+    if behind[:1] == [TAG] or behind == [FINAL_ANSWER, TAG]:  # at most a heading follows
         return True
     if later is None or not later.matches:
         return False

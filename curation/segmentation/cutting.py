@@ -115,7 +115,9 @@ def _shrunk(analysis: Analysis, at: dict[int, int], start: int, end: int) -> int
 
 def _announces(analysis: Analysis, leaf: Segment) -> bool:
     body = analysis.text[leaf.start : leaf.end]
-    return len(body) <= _EDGE_LIMIT and _ANNOUNCES.search(body.rstrip()) is not None
+    if len(body) > _EDGE_LIMIT or ("=" in body and not body.rstrip().endswith(":")):
+        return False  # it works something out
+    return _ANNOUNCES.search(body.rstrip()) is not None
 
 
 def _ends_open(text: str, place: int) -> bool:

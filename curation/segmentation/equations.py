@@ -11,6 +11,8 @@ from curation.segmentation.types import Segment
 # So many equations of one earlier leaf make a leaf a repetition of it; one alone is a reminder.
 REDONE_EQUATIONS = 2
 _LEAF_LIMIT = 2_000
+# Of the leaves that hold one equation this many are remembered.
+_HOLDERS = 16
 _BREAK = re.compile(r"[\n.,;:!?$]|\\[()\[\]]|\b(?:so|then|and|where|gives|is)\b")
 _SPACE = re.compile(r"[\s{}\\]|cdot|times|left|right")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -31,35 +33,32 @@ def find_redone(
     All its equations stand in that leaf, at least ``REDONE_EQUATIONS`` of them, and it brings no
     number that is not there. Leaves of ``repeats`` (word for word) are left out.
     """
-    holders: dict[str, int] = {}
-    known: dict[int, frozenset[str]] = {}
+    holders: dict[str, list[int]] = {}
     redone: dict[int, int] = {}
     for index, leaf in enumerate(segments):
         body = text[leaf.start : leaf.end]
         if leaf.kind == kinds.TAG or index in repeats or "=" not in body or len(body) > _LEAF_LIMIT:
             continue
         equations = normalised_equations(body)
-        if not equations:
-            continue
-        first = min(holders.get(equation, index) for equation in equations)
-        if _is_redone(text, segments, body, equations, known.get(first, frozenset()), first):
+        first = _holder_of_all(equations, holders)
+        if first is not None and _brings_nothing(text, segments[first], body):
             redone[index] = first
             continue
-        known[index] = equations
         for equation in equations:
-            holders.setdefault(equation, index)
+            places = holders.setdefault(equation, [])
+            if len(places) < _HOLDERS:
+                places.append(index)
     return redone
 
 
-def _is_redone(
-    text: str,
-    segments: Sequence[Segment],
-    body: str,
-    equations: frozenset[str],
-    before: frozenset[str],
-    first: int,
-) -> bool:
-    if len(equations) < REDONE_EQUATIONS or not equations <= before:
-        return False
-    earlier = text[segments[first].start : segments[first].end]
-    return set(_NUMBER.findall(body)) <= set(_NUMBER.findall(earlier))
+def _holder_of_all(equations: frozenset[str], holders: Mapping[str, Sequence[int]]) -> int | None:
+    """The earliest leaf that holds all of these equations."""
+    if len(equations) < REDONE_EQUATIONS:
+        return None
+    places = [set(holders.get(equation, ())) for equation in equations]
+    return min(set.intersection(*places), default=None)
+
+
+def _brings_nothing(text: str, earlier: Segment, body: str) -> bool:
+    known = _NUMBER.findall(text[earlier.start : earlier.end])
+    return set(_NUMBER.findall(body)) <= set(known)

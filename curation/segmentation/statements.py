@@ -54,8 +54,17 @@ _CONCLUDES = re.compile(
     r"|所以|因此)",
     re.IGNORECASE,
 )
+_TALK_ABOUT = ("in the form", "in form", "of the form", "expressed", "written")
+# What follows "the answer is" without being one.
+_TALK = re.compile(
+    r"(?:in|of|to|not|that|what|which|as|for|when|if|just|still|also|indeed|probably|likely|supposed"
+    r"|expected|correct|right|wrong|incorrect|the same|given|expressed|written|based|going|because"
+    r"|consistent|within|from|on|we|it|i|this|there|my|our|your)\b",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n|[,;] (?=(?:so|therefore|thus|hence)\b)")
 _CLAUSE_END = re.compile(r"[.!?]\s+(?=[A-Z\\$(])|\n\s*\n|[,;] (?=(?:so|therefore|thus|hence)\b)")
+_EQUALS_BEFORE = re.compile(r"=[\s\\({$]{0,8}$")
 _OPERATOR_BEFORE = re.compile(r"[+*/×·^−-]\s*$")
 _OPERATOR_BEHIND = re.compile(r"\s*(?:[+*/×·^=−-]|\\[a-z])")
 
@@ -82,10 +91,18 @@ def _stated(leaf: str) -> Statement | None:
     if "answer" not in leaf.lower() and "####" not in leaf and "答案" not in leaf:
         return None
     for match in reversed(deque(_STATED.finditer(leaf), maxlen=_LAST_STATEMENTS)):
-        if found := value_after(leaf, match.end(), len(leaf)):
+        found = value_after(leaf, match.end(), len(leaf))
+        if found and _is_value(found[0]):
             strength = HEDGED if _is_hedged(leaf, match.start(), found[1]) else STATED
             return Statement(match.start(), found[1], found[0], strength)
     return _is_the_answer(leaf)
+
+
+def _is_value(value: str) -> bool:
+    """A number, a formula, an option or a few words, but no talk ("in the form m/n", "correct")."""
+    if any(char.isdigit() or char in "\\=^_" for char in value):
+        return not value.startswith(_TALK_ABOUT)
+    return _TALK.match(value) is None
 
 
 def _is_the_answer(leaf: str) -> Statement | None:
@@ -139,6 +156,25 @@ def _concluded(leaf: str) -> Statement | None:
         strength = HEDGED if _hedges(sentence) else CONCLUDED
         return Statement(begin + low, begin + high, value, strength)
     return None
+
+
+def computed_value(leaf: str) -> Statement | None:
+    """What a calculation comes to: the right side of the formula at its end, as a conclusion.
+
+    Only worth asking where the value looked for does not turn up by chance.
+    """
+    body = leaf.rstrip()
+    low = max(0, len(body) - _FORMULA_REACH)
+    if "=" not in body[low:]:
+        return None
+    found = last_value(body)
+    if (
+        found is None
+        or body[found[2] :].strip(" .,!*$°%)]}\\\n")
+        or not _EQUALS_BEFORE.search(body, max(low, found[1] - 12), found[1])
+    ):
+        return None
+    return Statement(found[1], found[2], found[0], CONCLUDED)
 
 
 def _whole_value(sentence: str) -> tuple[str, int, int] | None:
