@@ -10,6 +10,8 @@ are taken out of the input first; ``score`` is only looked at afterwards.
 - *ours*: the ``math`` verifier in this process, and over the service's socket with its pool. Both
   start with empty caches.
 
+- *code*: see ``benchmarks/verify_code.py``, measured in the same run.
+
 The last line is JSON.
 """
 
@@ -27,6 +29,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import verify_code
 from curation.verifiers import VERIFIERS, verify
 from curation.verifiers.math import MathVerifier
 from tests.verifier import running_service
@@ -183,8 +186,11 @@ def main() -> int:
     table(results, pairs)
     for result in results[:3]:
         report(result, pairs)
+    code, numbers = verify_code.run(60)
+    verify_code.table(code, numbers)
+    every = figures(results, pairs) | {f"code_{name}": value for name, value in numbers.items()}
     print()
-    print(json.dumps({"name": "verify", "figures": figures(results, pairs)}))
+    print(json.dumps({"name": "verify", "figures": every}))
     return 0
 
 
