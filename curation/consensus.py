@@ -97,7 +97,7 @@ def run_consensus(ctx: JobContext) -> None:
     (majority against reference), all_fail, verdicts written. A second run changes nothing.
     """
     rules = rules_of(ctx.params)
-    problems = _problems(ctx).filter(pk__gt=ctx.checkpoint.get("after", 0))
+    problems = problems_of(ctx).filter(pk__gt=ctx.checkpoint.get("after", 0))
     ids = list(problems.order_by("pk").values_list("pk", flat=True))
     ctx.count(**dict.fromkeys(COUNTERS, 0))
     ctx.set_total(ctx.job.done + len(ids))
@@ -106,7 +106,7 @@ def run_consensus(ctx: JobContext) -> None:
         for at in range(0, len(ids), PAGE):
             ctx.check()
             page = ids[at : at + PAGE]
-            found = [judge(problem, rules, equality) for problem in _loaded(page)]
+            found = [judge(problem, rules, equality) for problem in attempts_of(page)]
             with ctx.chunk():
                 counts = Counter({name: 0 for name in COUNTERS})
                 for one in found:
@@ -120,7 +120,7 @@ COUNTERS = (
 )  # fmt: skip
 
 
-def _problems(ctx: JobContext) -> QuerySet[Problem]:
+def problems_of(ctx: JobContext) -> QuerySet[Problem]:
     found = Problem.objects.filter(project=ctx.project)
     if source := ctx.params.get("source"):
         if not ctx.project.sources.filter(name=source).exists():
@@ -129,7 +129,7 @@ def _problems(ctx: JobContext) -> QuerySet[Problem]:
     return found
 
 
-def _loaded(ids: Sequence[int]) -> list[tuple[Problem, list[Vote]]]:
+def attempts_of(ids: Sequence[int]) -> list[tuple[Problem, list[Vote]]]:
     """Problems with their attempts in order; texts are read only where no verifier read them."""
     light = Problem.objects.filter(pk__in=ids).defer("search_text", "embedding", "tests", "text")
     problems = {problem.pk: problem for problem in light.order_by("pk")}

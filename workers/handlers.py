@@ -17,6 +17,7 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "make_problems": ("curation.puzzles:run_make_problems", "default"),
     "consensus": ("curation.consensus:run_consensus", "default"),
     "judge": ("curation.judging.run:run_judge", "llm"),
+    "rank": ("curation.heimdall:run_rank", "default"),
     "segment": ("curation.segments:run_segment", "default"),
     "prove": ("curation.proofs:run_prove", "llm"),
     "select": ("curation.selection.run:run_select", "default"),

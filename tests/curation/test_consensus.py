@@ -265,3 +265,46 @@ def test_decisions_that_cannot_be_done_are_refused(
     with pytest.raises(ValueError, match=r"reference|decision"):
         decide_dispute(dispute, user, decision, new_reference=new)
     assert len(open_disputes(project)) == 1
+
+
+# -- Heimdall --------------------------------------------------------------------------------------
+
+
+def test_verifications_rank_answers_pessimistically_beside_the_majority(
+    run_job: Run, world: Callable[..., Any]
+) -> None:
+    from curation.heimdall import run_rank
+    from curation.models import JudgeVote, PseudoReference, Trace
+
+    problem = world(None, {"m": ["4", "4", "4", "5", "5", "6"]})
+    world(None, {"m": ["1"]})
+    right = {"4": 0, "5": 3, "6": 4}
+    for trace in Trace.objects.filter(problem=problem):
+        answer = trace.text[-2]
+        for number in range(4):
+            verdict = "correct" if number < right[answer] else "incorrect"
+            JudgeVote.objects.create(
+                trace=trace, judge="j", verifier="judge-j-solution-check", version="1",
+                identity=str(number), number=number, verdict=verdict,
+            )  # fmt: skip
+    params = {"verifier": "judge-j-solution-check"}
+    job = run_job(run_rank, "rank", **params, alpha=0)
+    assert (job.counts["ranked"], job.counts["against_majority"]) == (1, 1)
+    assert PseudoReference.objects.get(method="heimdall").answer == "6"  # one solution, all right
+    run_job(run_rank, "rank", **params, alpha=2)
+    careful = PseudoReference.objects.get(method="heimdall", params__alpha=2)
+    assert (careful.answer, careful.votes, careful.total) == ("5", 2, 6)
+    assert [row["answer"] for row in careful.table] == ["5", "6", "4"]
+    run_job(run_rank, "rank", **params, alpha=2)
+    assert PseudoReference.objects.filter(method="heimdall").count() == 2
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"verifier": "math"}, {"verifier": "judge-x", "alpha": -1},
+               {"verifier": "judge-x", "alpha": "much"}],
+)  # fmt: skip
+def test_a_ranking_needs_a_judge_and_a_sensible_alpha(run_job: Run, params: dict[str, Any]) -> None:
+    from curation.heimdall import run_rank
+
+    with pytest.raises(JobError):
+        run_job(run_rank, "rank", **params)
