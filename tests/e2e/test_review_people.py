@@ -1,4 +1,5 @@
 """People around the review screen: comparing, settling, commenting, guidelines; and axe-core."""
+# ruff: noqa: F811
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 def test_traces_are_compared_in_step_and_ordered_by_keys(
     entered: Any,
     site: Site,
-    world: dict[str, Any],  # noqa: F811
+    world: dict[str, Any],
 ) -> None:
     one, two = world["traces"]["short10"], world["traces"]["long"]
     with opened(entered("ann"), site, f"compare/?t={one}&t={two}") as page:
@@ -46,7 +47,7 @@ def test_traces_are_compared_in_step_and_ordered_by_keys(
 def test_two_who_disagree_are_settled_by_a_third(
     entered: Any,
     site: Site,
-    world: dict[str, Any],  # noqa: F811
+    world: dict[str, Any],
 ) -> None:
     for name, keys in (("ann", "sc"), ("ben", "f")):
         with review(entered(name), site, world, "pair") as page:
@@ -74,7 +75,7 @@ def test_two_who_disagree_are_settled_by_a_third(
 def test_a_comment_on_a_range_tells_whom_it_mentions(
     entered: Any,
     site: Site,
-    world: dict[str, Any],  # noqa: F811
+    world: dict[str, Any],
 ) -> None:
     with opened(entered("ann"), site, f"read/{world['traces']['short11']}/") as page:
         page.wait_for_selector(READY)
@@ -91,7 +92,7 @@ def test_a_comment_on_a_range_tells_whom_it_mentions(
 def test_a_new_guideline_opens_a_queue_of_what_it_may_affect(
     entered: Any,
     site: Site,
-    world: dict[str, Any],  # noqa: F811
+    world: dict[str, Any],
 ) -> None:
     with review(entered("ben"), site, world, "rules") as page:
         page.wait_for_selector(READY)
@@ -116,7 +117,7 @@ def test_a_new_guideline_opens_a_queue_of_what_it_may_affect(
 def test_axe_finds_no_serious_fault_in_light_and_dark(
     entered: Any,
     site: Site,
-    world: dict[str, Any],  # noqa: F811
+    world: dict[str, Any],
 ) -> None:
     script = AXE.read_text()
     traces = world["traces"]

@@ -18,14 +18,17 @@ from tests.e2e.site import Site
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 READY = "#review[data-ready]"
+MADE: dict[str, dict[str, Any]] = {}
 BUILD = "from tests.e2e.review_world import build; build()"
 
 
 @pytest.fixture(scope="module")
 def world(site: Site) -> dict[str, Any]:
-    """The made project; its ids."""
-    said = site.manage("shell", "-v", "0", "-c", BUILD)
-    return dict(json.loads(said.splitlines()[-1]))
+    """The made project, made once; its ids."""
+    if site.url not in MADE:
+        said = site.manage("shell", "-v", "0", "-c", BUILD)
+        MADE[site.url] = json.loads(said.splitlines()[-1])
+    return MADE[site.url]
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +146,7 @@ def test_everything_is_done_by_keyboard_undone_and_found_again(
         assert page.locator(".seg.cut").count() == before
         saved(page)
         press(page, "?")
-        page.locator("#sheet[open] >> text=first correct answer").wait_for()
+        page.get_by_text("first correct answer", exact=True).wait_for()
         press(page, "j", "c", "?")  # an open dialog keeps keys away from the trace
         assert page.locator(".seg.cut").count() == before
         saved(page)

@@ -31,8 +31,9 @@ class Text(HTMLParser):
 
 
 PIECES = st.sampled_from(
-    ["```python\n", "```\n", "|a|b|\n", "|---|:-:|\n", "**", "`", "# ", "\r\n", "<b>", "&amp;", "$x$",
-     "𝑥", "😀", "e\u0301", "\u202e", " ", "\n", "word", "def f(): 'x'\n", "</code>", "\x1b[1m"]
+    ["```python\n", "```\n", "|a|b|\n", "|---|:-:|\n", "**", "`", "# ", "\r\n", "<b>", "&amp;",
+     "$x$", "𝑥", "😀", "e\u0301", "\u202e", " ", "\n", "word", "def f(): 'x'\n",
+     "</code>", "\x1b[1m"]
 )  # fmt: skip
 
 
