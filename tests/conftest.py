@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +19,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     from workers.services.postgres import EmbeddedPostgres
 
     EmbeddedPostgres(durable=False).start()  # tests.home ends it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """A quarter of a second for each password would be most of what many tests take."""
+    quick = "django.contrib.auth.hashers.MD5PasswordHasher"
+    with override_settings(PASSWORD_HASHERS=[quick, *settings.PASSWORD_HASHERS]):
+        yield
 
 
 @pytest.fixture
