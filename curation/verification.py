@@ -127,7 +127,7 @@ PROBLEM = (
     "problem__metadata__verifier_options", "tests_sha256", "tests_chars",
 )  # fmt: skip
 # Code takes seconds where an answer takes milliseconds: so many candidates in one request at most.
-CODE_ITEMS = 8
+CODE_ITEMS = 4
 
 
 def _pages(traces: Any, after: int) -> Iterator[list[dict[str, Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,24 @@ def test_the_job_runs_code_and_a_change_of_the_tests_is_a_new_verdict(
     again = run_job(run_verify, "verify").counts
     assert (again["present"], again["correct"]) == (0, 0)
     assert Verdict.objects.count() == 2 * len(COMPLETIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_real_humaneval_is_judged_end_to_end_with_a_models_solutions(
+    run_job: Callable[..., Any], service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curation.ingest import run_import
+
+    folder = os.environ.get("WHITTLE_REAL_DATA")
+    if not folder:
+        pytest.skip("WHITTLE_REAL_DATA is not set")
+    monkeypatch.setenv("WHITTLE_VERIFIER_SOCKET", str(service.socket))
+    problems = Path(folder) / "humaneval" / "HumanEval.jsonl.gz"
+    run_job(run_import, "import", path=str(problems), name="humaneval")
+    (solved,) = (Path(folder) / "reflexion").glob("*gpt-4*.jsonl")
+    run_job(run_import, "import", path=str(solved), name="gpt-4")
+    assert Trace.objects.count() == 164
+    assert {trace.problem.kind for trace in Trace.objects.select_related("problem")} == {"code"}
+    counts = run_job(run_verify, "verify").counts
+    assert (counts["correct"], counts["incorrect"], counts["error"]) == (134, 30, 0)
