@@ -58,7 +58,8 @@ def run_make_problems(ctx: JobContext) -> None:
     try:
         plan = plan_of(ctx)
         _log(ctx, plan)
-        ctx.restart_counts(wanted=plan.total, made=0, existing=0)
+        if not ctx.checkpoint:  # a killed attempt's puzzles stay made
+            ctx.restart_counts(wanted=plan.total, made=0, existing=0)
         ctx.set_total(plan.total)
         source = _source(ctx.project, plan)
         for setting, count in zip(plan.settings, plan.counts, strict=True):
@@ -150,7 +151,7 @@ def _make_setting(
     place = f"{setting.level}:{setting.name}"
     indices = range(plan.first, plan.first + count)
     file = _file(plan, setting)
-    for at in range(0, count, puzzlemaker.BATCH):
+    for at in range(int(done.get(place, 0)), count, puzzlemaker.BATCH):
         ctx.check()
         batch = indices[at : at + puzzlemaker.BATCH]
         puzzles = puzzlemaker.make(setting, plan.seed, batch)

@@ -55,10 +55,10 @@ class Ask:
 
 def run_judge(ctx: JobContext) -> None:
     """Job handler. Params: ``judge`` (a model of the project), ``prompt`` (name or object; not for
-    rewards), ``k`` (votes per order), ``source``, ``model``, ``ids``, ``only`` (``all``, or what
-    the rules ``refused`` or ``accepted``), ``sampling``, ``min_valid``, ``threshold`` (rubric,
-    reward), ``reward`` (``{"api", "attributes", "top"}``), ``rounds`` and ``stable`` (step review),
-    ``pairs`` (of trace ids, for a prompt that compares).
+    rewards), ``k`` (votes per order), ``source``, ``model``, ``ids``, ``limit`` (traces), ``only``
+    (``all``, or what the rules ``refused`` or ``accepted``), ``sampling``, ``min_valid``,
+    ``threshold`` (rubric, reward), ``reward`` (``{"api", "attributes", "top"}``), ``rounds`` and
+    ``stable`` (step review), ``pairs`` (of trace ids, for a prompt that compares).
 
     Counts: correct, incorrect, unverifiable, error (verdicts), votes (asked now), deferred (traces
     to be asked again later), prompt_tokens, completion_tokens; for pairs A, B, tie, error.
@@ -143,6 +143,10 @@ def _traces(ctx: JobContext) -> QuerySet[Trace]:
         if not isinstance(ids, list) or not all(type(pk) is int for pk in ids):
             raise JobError("bad_parameters", "ids is a list of numbers")
         found = found.filter(pk__in=ids)
+    if (limit := params.get("limit")) is not None:
+        if type(limit) is not int or limit < 1:
+            raise JobError("bad_parameters", "limit must be a whole number above 0")
+        found = found.filter(pk__in=list(found.order_by("pk").values_list("pk", flat=True)[:limit]))
     wanted = params.get("only") or "all"
     if wanted not in ("all", "refused", "accepted"):
         raise JobError("bad_parameters", "only is all, refused or accepted")

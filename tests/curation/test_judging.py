@@ -212,6 +212,7 @@ def test_a_refused_key_ends_the_job_and_pauses_the_judge(
         ({"min_valid": 2}, "bad_parameters"),
         ({"only": "some"}, "bad_parameters"),
         ({"ids": ["1; drop"]}, "bad_parameters"),
+        ({"limit": 0}, "bad_parameters"),
         ({"source": "none"}, "unknown_source"),
         ({"reward": {"api": "telnet"}}, "bad_parameters"),
         ({"reward": 1}, "bad_parameters"),

@@ -57,6 +57,39 @@ def test_the_same_request_makes_nothing_new_and_a_larger_one_fills_up(run_job: R
     assert texts < set(Problem.objects.values_list("text", flat=True))
 
 
+def test_a_killed_attempt_goes_on_where_it_stood(run_job: Run, project: Any) -> None:
+    from curation import jobs
+    from curation.models import Job, Problem
+
+    params = {"generator": "saturn", "n": 120, "levels": [3, 4]}
+    job = jobs.create_job(project=project, kind="make_problems", params=params)
+
+    class Killed(BaseException):
+        pass
+
+    def attempt(beat: int | None) -> Any:
+        epoch = jobs.claim(job.pk)
+        assert epoch is not None
+        context = jobs.JobContext(Job.objects.get(pk=job.pk), epoch)
+        left = iter(range(beat)) if beat else iter(range(99))
+
+        def check() -> None:
+            if next(left, None) is None:
+                raise Killed
+
+        context.check = check  # type: ignore[method-assign]
+        run_make_problems(context)
+        return context.job
+
+    with pytest.raises(Killed):
+        attempt(4)
+    assert 0 < Problem.objects.count() < 120
+    Job.objects.filter(pk=job.pk).update(state="queued", lease_until=None)
+    done = attempt(None)
+    assert done.counts == {"wanted": 120, "made": 120, "existing": 0}
+    assert (done.done, done.total) == (120, 120)
+
+
 def test_all_levels_share_the_number_evenly(run_job: Run) -> None:
     from curation.models import Problem
 

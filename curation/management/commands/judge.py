@@ -20,11 +20,12 @@ class Command(JobCommand):
         parser.add_argument("--k", type=int, help="votes per order")
         parser.add_argument("--source")
         parser.add_argument("--model", help="only this model's traces")
+        parser.add_argument("--limit", type=int, help="at most so many traces")
         parser.add_argument("--only", choices=("all", "refused", "accepted"))
         parser.add_argument("--reward", help='a JSON object, as {"api": "pooling"}')
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
-        names = ("judge", "prompt", "k", "source", "model", "only")
+        names = ("judge", "prompt", "k", "source", "model", "limit", "only")
         params = {name: options[name] for name in names if options[name] is not None}
         if options["reward"]:
             try:
