@@ -185,3 +185,104 @@ def test_a_lost_lease_stops_before_anything_is_written(
     with pytest.raises(jobs.LeaseLost):
         run_segment(jobs.JobContext(Job.objects.get(pk=job.pk), epoch))
     assert not Segmentation.objects.exists()
+
+
+def test_another_reference_or_tokenizer_makes_a_reading_stale(
+    run_job: Callable[..., Any], make_trace: Callable[..., Any], project: Any
+) -> None:
+    from curation.models import Problem, Segmentation
+
+    trace = make_trace()
+    run_job(run_segment, "segment")
+    Problem.objects.update(reference_answer="12")
+    job = run_job(run_segment, "segment")
+    stored = Segmentation.objects.get(trace=trace)
+    assert job.counts["traces"] == 1
+    assert TEXT[: stored.first_correct or 0].count("12") <= 1
+    project.settings = {"tokenizer": "demo-teacher"}
+    project.save()
+    assert run_job(run_segment, "segment").counts["traces"] == 1
+    assert Segmentation.objects.get(trace=trace).tokenizer == "demo-teacher"
+    assert run_job(run_segment, "segment").counts["traces"] == 0
+
+
+def test_a_new_segmenter_lists_what_moved_and_keeps_the_old_reading(
+    run_job: Callable[..., Any], make_trace: Callable[..., Any]
+) -> None:
+    from curation.models import Segment, Segmentation
+    from curation.segments import quote_hash
+
+    trace = make_trace()
+    old = Segmentation.objects.create(trace=trace, segmenter="rules-0", leaves=2)
+    for index, (start, end) in enumerate(((0, 8), (8, 60))):
+        Segment.objects.create(
+            segmentation=old, index=index, start=start, end=end, kind="fact",
+            quote_sha256=quote_hash(TEXT, start, end),
+        )  # fmt: skip
+    run_job(run_segment, "segment")
+    new = Segmentation.objects.get(trace=trace, segmenter=SEGMENTER)
+    assert new.reanchored["from"] == "rules-0"
+    assert (new.reanchored["same"], new.reanchored["moved_count"]) == (1, 1)
+    assert new.reanchored["moved"][0][:2] == [8, 60]
+    assert new.reanchored["lost"] == []
+    assert Segmentation.objects.filter(trace=trace).count() == 2
+
+
+def test_all_policies_can_be_stored_and_the_summary_has_the_savings_of_each(
+    run_job: Callable[..., Any], make_trace: Callable[..., Any]
+) -> None:
+    from curation.models import CutProposal, Segmentation
+
+    make_trace()
+    run_job(run_segment, "segment", policy="all")
+    summary = Segmentation.objects.get().summary
+    assert set(CutProposal.objects.values_list("policy", flat=True)) == set(summary["savings"])
+    saved = summary["savings"]["after-first-correct"]
+    assert 0 < saved["tokens"] < saved["characters"]
+    assert summary["turn_count"] >= 1 and summary["waste"] > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "params", "code"),
+    [
+        ({"tokenizer": "nobody"}, {}, "unknown_tokenizer"),
+        ({}, {"kinds": "nobody"}, "unknown_kinds"),
+    ],
+)
+def test_unknown_tokenizers_and_classifiers_are_named(
+    run_job: Callable[..., Any], make_trace: Callable[..., Any], project: Any,
+    settings: dict[str, str], params: dict[str, str], code: str,
+) -> None:  # fmt: skip
+    make_trace()
+    project.settings = settings
+    project.save()
+    with pytest.raises(JobError) as raised:
+        run_job(run_segment, "segment", **params)
+    assert raised.value.code == code
+
+
+def test_a_trained_classifier_gives_its_kinds_and_its_name(
+    run_job: Callable[..., Any], make_trace: Callable[..., Any]
+) -> None:
+    pytest.importorskip("sklearn", reason="training needs the extra 'demo'")
+    from curation.models import Segmentation
+    from curation.segmentation import training
+    from curation.segments import kinds_folder
+
+    said = (("Maybe it is red.", "uncertainty"), ("We know that it is red.", "fact"))
+    rows = [
+        training.Labelled(f"t{n}", f"p{n % 4}", text, frozenset({kind}))
+        for n in range(12)
+        for text, kind in said
+    ]
+    model = training.train(rows, "tiny")
+    assert model.classify([text for text, _ in said]) == [kind for _, kind in said]
+    scores = training.measure([kind for _, kind in said] * 12, rows)
+    assert scores["reflection"].f1 == 1.0
+    model.save(kinds_folder())
+    trace = make_trace()
+    run_job(run_segment, "segment", kinds="tiny")
+    stored = Segmentation.objects.get(trace=trace)
+    assert stored.segmenter == f"{SEGMENTER}+tiny"
+    assert stored.summary["kinds_version"] == "tiny"
+    assert stored.summary["kinds"]["tag"] == 2

@@ -14,7 +14,8 @@ class Command(JobCommand):
 
     def add_job_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--source")
-        parser.add_argument("--policy")
+        parser.add_argument("--policy", help="a policy, or all")
+        parser.add_argument("--kinds", help="a classifier made by train_kinds")
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {n: options[n] for n in ("source", "policy") if options[n]}
+        return {n: options[n] for n in ("source", "policy", "kinds") if options[n]}
