@@ -22,6 +22,10 @@ from curation.models import Export, Membership, TrainingRun
 from workers.command import ensure_tables, find_project, usage
 from workers.services.ensure import ensure_services
 
+TAKEN = 4  # exit status of a trainer that finds its run with another
+POLL_SECONDS = 1.0
+OPEN = (TrainingRun.State.QUEUED, TrainingRun.State.RUNNING)
+
 
 class Command(BaseCommand):
     help = "train on an export"
@@ -93,4 +97,20 @@ def train(run: TrainingRun, url: str) -> int:
         done = subprocess.run(command, env=told, stdout=sys.stderr, check=False)
     finally:
         tokens.revoke(token)
+    if done.returncode == TAKEN:
+        return follow(run)
     return 1 if done.returncode else 0
+
+
+def follow(run: TrainingRun) -> int:
+    """Wait for the end of a run that another trainer has, such as the one of ``make run``."""
+    sys.stderr.write("another trainer has the run; waiting for its end\n")
+    step = -1
+    while True:
+        run.refresh_from_db()
+        if run.state not in OPEN:
+            return 0 if run.state == TrainingRun.State.DONE else 1
+        if run.step != step:
+            step = run.step
+            sys.stderr.write(f"step {step} of {run.total_steps or '?'}\n")
+        time.sleep(POLL_SECONDS)
