@@ -9,12 +9,21 @@ from typing import Any
 
 import pytest
 
-from curation.sandbox import bundle, bwrap, execution, seccomp
-from curation.sandbox.bwrap import MIB, SandboxLimits
+from curation.sandbox import bundle, bwrap, execution, seccomp, selftest
+from curation.sandbox.bwrap import MIB, SandboxLimits, SandboxUnavailable
 from curation.sandbox.execution import Job, Run
 
 LIMITS = SandboxLimits(cpu=2, wall=4.0, memory=512 * MIB)
 Hole = Callable[[pytest.MonkeyPatch], Any]
+
+
+def sandbox_here() -> bool:
+    """Whether code can be run on this machine; tried once per process."""
+    try:
+        selftest.SHARED.require()
+    except SandboxUnavailable:
+        return False
+    return True
 
 
 def run(source: str, *stdin: bytes, limits: SandboxLimits = LIMITS, seconds: float = 20) -> Run:

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.sandbox import selftest
 from curation.sandbox.execution import Run
 from curation.sandbox.inside import wire
 from curation.sandbox.inside.session import CandidateFailed, Clock
@@ -25,8 +24,9 @@ from curation.verifiers.codecompare import Opaque, same_output, same_value
 from curation.verifiers.codeextract import extract_code, variants
 from curation.verifiers.codejudge import Result, judge
 from curation.verifiers.codetests import BadTests, parse_tests
+from tests.curation.sandbox_holes import sandbox_here
 
-needs_sandbox = pytest.mark.skipif(selftest.SHARED.run() != "ok", reason="no sandbox here")
+needs_sandbox = pytest.mark.skipif(not sandbox_here(), reason="no sandbox here")
 DOUBLE = "def double(n):\n    return 2 * n\n"
 CHECK = {
     "test": "def check(c):\n    assert c(2) == 4\n    assert c(3) == 6\n",

@@ -31,12 +31,13 @@ from tests.curation.sandbox_holes import (
     no_filter,
     printed,
     run,
+    sandbox_here,
     showing,
     without,
 )
 
 pytestmark = [
-    pytest.mark.skipif(selftest.SHARED.run() != "ok", reason="no sandbox here"),
+    pytest.mark.skipif(not sandbox_here(), reason="no sandbox here"),
     pytest.mark.timeout(300),
 ]
 ROOT = Path(__file__).parents[2]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from curation.models import Trace, Verdict
-from curation.sandbox import selftest
 from curation.verification import run_verify
+from tests.curation.sandbox_holes import sandbox_here
 from tests.verifier import running_service
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(selftest.SHARED.run() != "ok", reason="no sandbox here"),
+    pytest.mark.skipif(not sandbox_here(), reason="no sandbox here"),
 ]
 PROMPT = 'def twice(n: int) -> int:\n    """Two times n."""\n'
 TEST = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(5) == 10\n"
