@@ -1,0 +1,119 @@
+"""Many reviewers at once over HTTP: nobody gets what another has, nothing is lost, nothing breaks.
+
+The short form runs with the services suite; ``make soak`` runs two minutes of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from curation.models import Membership
+from reviews.models import Assignment, Queue, Review
+from tests.reviews.test_queues import make_queue
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
+PEOPLE = 20
+SECONDS = 120.0 if os.environ.get("WHITTLE_SOAK") else 6.0
+
+
+@dataclass
+class Seen:
+    """What one reviewer saw: times in seconds, items got and submitted, answers of 500 and over."""
+
+    next: list[float] = field(default_factory=list)
+    submit: list[float] = field(default_factory=list)
+    plain: list[float] = field(default_factory=list)
+    got: list[int] = field(default_factory=list)
+    stored: list[int] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+
+def enter(base: str, person: Any) -> httpx.Client:
+    """A browser's worth of cookies, without twenty slow password hashes."""
+    inside = Client()
+    inside.force_login(person)
+    name = settings.SESSION_COOKIE_NAME
+    cookies = {name: inside.cookies[name].value}
+    return httpx.Client(base_url=base, timeout=60, follow_redirects=True, cookies=cookies)
+
+
+def timed(times: list[float], call: Any) -> Any:
+    start = time.perf_counter()
+    answer = call()
+    times.append(time.perf_counter() - start)
+    return answer
+
+
+def work(client: httpx.Client, queue: Queue, until: float, seen: Seen) -> None:
+    base = f"/p/{queue.project.slug}/"
+    while time.monotonic() < until:
+        timed(seen.plain, lambda: client.get("/login/"))
+        page = timed(seen.next, lambda: client.get(f"{base}queues/{queue.pk}/next/"))
+        if page.status_code >= 500:
+            seen.broken.append(f"next {page.status_code}")
+        found = re.search(r"/review/(\d+)/$", str(page.url))
+        if not found:
+            return
+        state = re.search(r'<script id="state" type="application/json">(.*?)</script>', page.text)
+        token = re.search(r'"X-CSRFToken": "([^"]+)"', page.text)
+        assert state and token
+        headers = {"X-CSRFToken": token[1], "Referer": str(page.url)}
+        seen.got.append(int(found[1]))
+        body = {"decision": "sound", "note": found[1], "epoch": json.loads(state[1])["epoch"]}
+        patch = {"patch": {"set": {"note": "n"}}, "rev": json.loads(state[1])["draftRev"]}
+        address = f"{base}review/{found[1]}/"
+        client.post(f"{address}draft/", json=patch, headers=headers)
+        answer = timed(
+            seen.submit,
+            lambda a=address, b=body, h=headers: client.post(f"{a}submit/", json=b, headers=h),
+        )
+        if answer.status_code != 200:
+            seen.broken.append(f"submit {answer.status_code}")
+        else:
+            seen.stored.append(answer.json()["review"])
+
+
+def p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1] * 1000 if len(values) > 1 else 0.0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_reviewers_at_once_lose_and_share_nothing(project: Any, live_server: Any) -> None:
+    queue = make_queue(project, int(40 * max(SECONDS, 8)))
+    users = get_user_model()
+    people = []
+    for i in range(PEOPLE):
+        person = users.objects.create_user(f"p{i}")
+        Membership.objects.create(project=project, user=person, role="reviewer")
+        people.append((enter(live_server.url, person), Seen()))
+    until = time.monotonic() + SECONDS
+    threads = [threading.Thread(target=work, args=(c, queue, until, s)) for c, s in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    everyone = [seen for _, seen in people]
+    stored = [pk for seen in everyone for pk in seen.stored]
+    assert not [b for seen in everyone for b in seen.broken]
+    assert len(stored) >= PEOPLE and Review.objects.filter(pk__in=stored).count() == len(stored)
+    assert Review.objects.count() == len(stored)
+    items = Review.objects.values_list("item", flat=True)
+    assert len(set(items)) == len(items), "an item was judged twice"
+    held = Assignment.objects.values_list("item", flat=True)
+    assert len(set(held)) == len(held), "an item was handed to two people"
+    figures = {n: round(p95([v for s in everyone for v in getattr(s, n)]))
+               for n in ("next", "submit", "plain")}  # fmt: skip
+    print(json.dumps({"reviews": len(stored), "seconds": SECONDS, "p95_ms": figures}))
