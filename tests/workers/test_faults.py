@@ -45,6 +45,9 @@ STEPS = {
     "export": "export",
     "publish": "export",
     "generate": "generate",
+    "make_problems": "make_problems",
+    "consensus": "consensus",
+    "judge": "judge",
 }
 # Steps hit in the middle, and the table in whose write, where the writes are long enough for that.
 MIDDLE = {
@@ -58,6 +61,9 @@ MIDDLE = {
     "queue": None,
     "export": None,
     "generate": "curation_trace",
+    "make_problems": None,
+    "consensus": None,
+    "judge": "curation_judgevote",
 }
 # Steps hit in the transaction that writes the outcome of all their work.
 LAST = {
@@ -148,6 +154,23 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         " WHERE t.project_id = %s AND t.origin = 'generated'",
         "SELECT sample_no FROM curation_failedgeneration WHERE project_id = %s",
     ),
+    "make_problems": (
+        "SELECT text, norm_sha256, kind, reference_answer, metadata FROM curation_problem"
+        " WHERE project_id = %s AND kind = 'logic'",
+    ),
+    "consensus": (
+        "SELECT p.text_sha256, r.method, r.params, r.answer, r.votes, r.total, r.table"
+        " FROM curation_pseudoreference r JOIN curation_problem p ON p.id = r.problem_id"
+        " WHERE p.project_id = %s",
+        f"SELECT {SUBJECT}, v.version, v.verdict, v.score, v.reason FROM curation_verdict v"
+        f" {OF_TRACE.format('v')} WHERE t.project_id = %s AND v.verifier LIKE 'consensus-%%'",
+    ),
+    "judge": (
+        f'SELECT {SUBJECT}, j.verifier, j.version, j."order", j.number, j.verdict, j.reason'
+        f" FROM curation_judgevote j {OF_TRACE.format('j')} WHERE t.project_id = %s",
+        f"SELECT {SUBJECT}, v.version, v.verdict, v.reason FROM curation_verdict v"
+        f" {OF_TRACE.format('v')} WHERE t.project_id = %s AND v.verifier LIKE 'judge-%%'",
+    ),
 }
 
 
@@ -219,6 +242,9 @@ class World:
             "decontaminate": {"benchmark": "made"},
             "queue": {"queue": "reading", "limit": 10_000},
             "generate": {"teacher": "fake", "n": SAMPLES, "limit": ASKED},
+            "make_problems": {"generator": "saturn", "n": 1_000},
+            "consensus": {"min_votes": 2},
+            "judge": {"judge": "fake", "limit": 150},
         }
         return given.get(step, {})
 
