@@ -12,7 +12,15 @@ from statistics import mean
 
 import pytest
 
-from curation.segmentation import Analysis, analyse, apply_cuts, cuts_of
+from curation.segmentation import (
+    POLICIES,
+    Analysis,
+    Cut,
+    analyse,
+    apply_cuts,
+    check_derived,
+    cuts_of,
+)
 from curation.segmentation.leaves import LEAF_LIMIT
 
 DATA = os.environ.get("WHITTLE_REAL_DATA")
@@ -108,3 +116,49 @@ def test_what_the_policies_save_is_in_the_known_range(traces: list[Real]) -> Non
     assert 0.05 < mean(share(trace, "after-first-correct") for trace in usable) < 0.35
     cut_off = [trace for trace in traces if not trace.analysis.split.closed]
     assert mean(share(trace, "loops") for trace in cut_off) > 0.5
+
+
+def labelled() -> Iterator[tuple[str, str, dict[str, list[int] | None]]]:
+    """Traces of the hand check with what the reader marked."""
+    labels = json.loads(Path(__file__).with_name("first_correct_labels.json").read_text())
+    for label in labels:
+        lines = (Path(DATA or "") / "skythought" / label["file"]).read_text("utf-8").splitlines()
+        row = json.loads(lines[label["row"]])
+        yield row["code"][label["sample"]], str(row["gt"]), label
+
+
+def leaf_at(analysis: Analysis, position: int) -> int:
+    return next(i for i, s in enumerate(analysis.segments) if s.start <= position < s.end)
+
+
+def test_first_correct_answers_are_those_of_the_hand_check_and_never_earlier() -> None:
+    right = late = early = both = agree = 0
+    for text, reference, label in labelled():
+        analysis = analyse(text, reference)
+        marked, again = label["first"], label.get("second")
+        if marked is None or analysis.first_correct is None:
+            continue
+        wanted = leaf_at(analysis, marked[0])
+        if again:
+            both += 1
+            agree += abs(leaf_at(analysis, again[0]) - wanted) <= 1
+        away = analysis.first_correct.leaf - wanted
+        right, late, early = right + (abs(away) <= 1), late + (away > 1), early + (away < -1)
+    assert (right, late, early) >= (52, 0, 0) and early == 0
+    assert (both, agree) == (48, 47)
+
+
+def test_no_derived_trace_of_any_policy_is_broken_and_cutting_everything_is(
+    traces: list[Real],
+) -> None:
+    checked = 0
+    for trace in [t for t in traces if t.usable][::4]:
+        for policy in POLICIES:
+            if cuts := cuts_of(trace.analysis, policy):
+                derived = apply_cuts(trace.text, cuts)
+                assert check_derived(trace.text, derived, trace.reference) == [], policy
+                checked += 1
+        split = trace.analysis.split
+        everything = apply_cuts(trace.text, [Cut(split.reasoning_start, split.reasoning_end, "")])
+        assert check_derived(trace.text, everything, trace.reference)
+    assert checked > 150
