@@ -120,6 +120,7 @@ def make_queues(project: Any, traces: dict[str, Any]) -> dict[str, int]:
         "blind": ({"hide": ["verdict", "proposals", "teacher"]}, ["short7"]),
         "pair": ({"overlap": 2, "policy": "unanimous"}, ["short8"]),
         "rules": ({}, ["short9"]),
+        "look": ({}, ["short14"]),
     }
     found = {}
     for name, (settings, members) in plan.items():
