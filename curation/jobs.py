@@ -314,6 +314,17 @@ def start_next(job: Job) -> Job | None:
     )
 
 
+def names_server_path(params: Any) -> bool:
+    """Whether parameters, or those of a job chained behind, name a path of the server's disk."""
+    if isinstance(params, list):
+        return any(map(names_server_path, params))
+    if not isinstance(params, dict):
+        return False
+    if {"path", "out"} & params.keys():
+        return True
+    return any(names_server_path(value) for value in params.values())
+
+
 def retry_or_fail(context: JobContext, error: Exception) -> None:
     """An unexpected error: again after a pause, until the attempts are used up."""
     job = context.job

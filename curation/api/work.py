@@ -80,7 +80,7 @@ class Jobs(ReadOnly):
 
 def check_params(request: Request, data: dict[str, Any]) -> None:
     """Paths of the server's disk may be named by a project's owner only."""
-    if {"path", "out"} & set(data["params"]):
+    if jobs.names_server_path(data["params"]):
         project_for(request, data["project"], Role.OWNER)
 
 
@@ -111,6 +111,23 @@ class Schedules(Editable):
 
     queryset = Schedule.objects.all().select_related("project")
     serializer_class = shapes.ScheduleSerializer
+
+    def perform_create(self, serializer: serializers.BaseSerializer[Schedule]) -> None:
+        slug = self.request.data.get("project") if hasattr(self.request.data, "get") else None
+        self.check_params(serializer, slug)
+        super().perform_create(serializer)
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Schedule]) -> None:
+        assert serializer.instance is not None
+        self.check_params(serializer, serializer.instance.project.slug)
+        super().perform_update(serializer)
+
+    def check_params(
+        self, serializer: serializers.BaseSerializer[Schedule], slug: str | None
+    ) -> None:
+        """As for a job: paths of the server's disk may be named by owners only."""
+        if jobs.names_server_path(serializer.validated_data.get("params")):
+            project_for(self.request, slug, Role.OWNER)
 
 
 @documented("webhooks")

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 
 from curation.exports.formats import FORMATS
 from curation.generation import KEY_NAME
-from curation.jobs import JobError
+from curation.jobs import JobError, names_server_path
 from curation.models import ModelEndpoint, Project, Schedule, Source
 from curation.models.project import Role
 from curation.schedules import check_cron
@@ -240,7 +240,7 @@ class ScheduleForm(forms.ModelForm[Schedule]):
     def clean_params(self) -> dict[str, Any]:
         """Paths of the server's disk may be named by owners only, here as elsewhere."""
         params: dict[str, Any] = self.cleaned_data["params"]
-        if not self.may_name_path and {"path", "out"} & set(params):
+        if not self.may_name_path and names_server_path(params):
             raise forms.ValidationError("Only an owner may name a path of the server.")
         return params
 

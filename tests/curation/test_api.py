@@ -136,6 +136,26 @@ def test_a_bad_cron_line_is_refused(api: Client) -> None:
     assert post(api, "schedules/", body | {"cron": "0 3 * * *"}).status_code == 400  # name taken
 
 
+PATHS = [{"path": "/etc/passwd"}, {"then": [{"kind": "export", "params": {"out": "/tmp/x"}}]}]
+
+
+@pytest.mark.parametrize("params", PATHS)
+def test_only_owners_name_paths_of_the_server(
+    api: Client, project: Project, stranger: Any, params: dict[str, Any]
+) -> None:
+    Membership.objects.create(project=project, user=stranger, role="curator")
+    curator, work = client_of(stranger), {"project": "demo", "kind": "verify", "params": params}
+    schedule = work | {"name": "n", "cron": "0 3 * * *"}
+    assert post(curator, "jobs/", work).status_code == 403
+    assert post(curator, "schedules/", schedule).status_code == 403
+    made = post(api, "schedules/", schedule | {"params": {}}).json()["id"]
+    change = curator.patch(
+        f"/api/v1/schedules/{made}/", {"params": params}, content_type="application/json"
+    )
+    assert change.status_code == 403
+    assert post(api, "schedules/", schedule | {"name": "m"}).status_code == 201
+
+
 @pytest.mark.parametrize(
     "url",
     ["http://127.0.0.1/x", "http://[::1]/", "http://169.254.169.254/latest", "http://10.0.0.1/",
