@@ -200,9 +200,10 @@ def test_time_grows_with_the_text_and_no_faster(name: str) -> None:
         assert joined(text, "5") == text
         return time.process_time() - started
 
-    small, large = seconds(20_000), seconds(160_000)
-    # Eight times the text: a quadratic step would take sixty-four times as long.
-    assert large < 24 * small + 0.2
+    # Eight times the text: a quadratic step would take sixty-four times as long, and always would;
+    # a collection of the whole test process's garbage comes now and then.
+    small = seconds(20_000)
+    assert any(seconds(160_000) < 24 * small + 0.2 for _ in range(4))
 
 
 def test_importing_the_library_loads_nothing_heavy() -> None:
