@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # These mostly wait for the processes they start; a file's tests share what its fixtures started.
-TOGETHER = ("-n", "2", "--dist", "loadfile")
+TOGETHER = ("-n", "2", "--dist", "loadfile", "--durations=12")
 NO_TESTS = 5  # pytest's exit status when it found none
 
 

@@ -26,6 +26,7 @@ from curation.verifiers.codejudge import Result, judge
 from curation.verifiers.codetests import BadTests, parse_tests
 from tests.curation.sandbox_holes import sandbox_here
 
+SOAK = bool(os.environ.get("WHITTLE_SOAK"))
 needs_sandbox = pytest.mark.skipif(not sandbox_here(), reason="no sandbox here")
 DOUBLE = "def double(n):\n    return 2 * n\n"
 CHECK = {
@@ -458,7 +459,8 @@ def judged(row: dict[str, Any], text: str) -> Any:
 @needs_sandbox
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_all_164_canonical_solutions_pass_three_times_while_the_machine_is_loaded() -> None:
+def test_all_164_canonical_solutions_pass_while_the_machine_is_loaded() -> None:
+    rounds, burning = (3, 4) if SOAK else (1, 1)
     rows = humaneval()
     stop = threading.Event()
 
@@ -472,11 +474,11 @@ def test_all_164_canonical_solutions_pass_three_times_while_the_machine_is_loade
                 30.0,
             )
 
-    burners = [threading.Thread(target=burn) for _ in range(4)]
+    burners = [threading.Thread(target=burn) for _ in range(burning)]
     for burner in burners:
         burner.start()
     try:
-        for _ in range(3):
+        for _ in range(rounds):
             verdicts = [judged(row, row["canonical_solution"]).verdict for row in rows]
             assert verdicts == ["correct"] * 164
     finally:
@@ -496,11 +498,13 @@ def test_the_flags_of_three_models_agree_but_for_the_known_mistakes_of_upstream(
     folder = os.environ.get("WHITTLE_REAL_DATA")
     if not folder:
         pytest.skip("WHITTLE_REAL_DATA is not set")
-    different = set()
+    different, seen = set(), set()
     for path in sorted((Path(folder) / "reflexion").glob("*.jsonl")):
         model = path.name.split("_1_", 1)[1].split("_pass")[0]
-        for line in path.open():
+        for line in path.read_text().splitlines()[:: 1 if SOAK else 5]:
             row = json.loads(line)
+            name = (model.split("_")[-1], row["task_id"])
+            seen.add(name)
             if (judged(row, row["solution"]).verdict == "correct") != row["is_solved"]:
-                different.add((model.split("_")[-1], row["task_id"]))
-    assert different == UPSTREAM_WRONG
+                different.add(name)
+    assert different == UPSTREAM_WRONG & seen
