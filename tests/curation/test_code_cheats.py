@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ FORMS = {
     "pytest": cheats.PYTEST,
     "calls": cheats.CALLS,
 }
-# One form each in the quick tests; all forms in the slow one.
+MORE = ("asserts", "pytest", "calls")
+soak = pytest.mark.skipif(not os.environ.get("WHITTLE_SOAK"), reason="minutes: make soak")
+# Some in the unit tests, all of them in one form in the slow ones, all forms in make soak.
 QUICK = ("leaves at load with os._exit", "an int that equals everything", "skips",
          "an object that equals everything", "searches the memory for the tests",
          "reads the runner's memory", "writes passes on every descriptor")  # fmt: skip
@@ -49,7 +52,7 @@ def test_a_cheat_scores_nothing(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["check", *(pytest.param(f, marks=soak) for f in MORE)])
 def test_no_cheat_scores_anything_in_any_form(form: str) -> None:
     scored = {}
     for name, program in cheats.CHEATS.items():
@@ -60,6 +63,7 @@ def test_no_cheat_scores_anything_in_any_form(form: str) -> None:
 
 
 @pytest.mark.slow
+@soak
 @pytest.mark.timeout(600)
 def test_no_cheat_scores_anything_as_a_program() -> None:
     scored = {}

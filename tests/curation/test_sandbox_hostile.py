@@ -6,6 +6,7 @@ one layer that stops them is switched off. A control that fails says that a test
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -596,7 +597,8 @@ def _killed(mode: str) -> set[int]:
     time.sleep(1.0)
     left = {pid for pid in mine if _alive(pid)}
     for pid in left:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may end with one killed just before
+            os.kill(pid, signal.SIGKILL)
     return left
 
 
