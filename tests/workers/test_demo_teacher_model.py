@@ -83,8 +83,8 @@ def test_the_teacher_is_mostly_right_without_sampling() -> None:
 
 
 def test_the_teacher_errs_at_the_demo_temperature_but_not_too_often() -> None:
-    assert 0.6 <= right(MODEL, 200) <= 0.9
+    assert 0.6 <= right(MODEL, 100) <= 0.9
 
 
 def test_the_student_starts_weak_but_not_ignorant() -> None:
-    assert 0.2 <= right(STUDENT_START, 200) <= 0.6
+    assert 0.2 <= right(STUDENT_START, 100) <= 0.6
