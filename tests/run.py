@@ -36,7 +36,7 @@ SUITES = {
     for suite in (
         Suite("unit", "not slow and not services and not e2e", 180, arguments=("-n", "2")),
         Suite("services", "(slow or services) and not e2e", 480, arguments=TOGETHER),
-        Suite("e2e", "e2e", 600, arguments=("--timeout=300",)),
+        Suite("e2e", "e2e", 360, arguments=("--timeout=300", *TOGETHER)),
         Suite(
             "soak",
             "(slow or services) and not e2e",
