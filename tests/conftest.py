@@ -62,3 +62,19 @@ def run_job(db: None, project: Any) -> Callable[..., Any]:
         return Job.objects.get(pk=job.pk)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for all browser tests of this process: Playwright runs once in a process."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.e2e.site import CHROMIUM, chromium
+
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium on this machine; make install names how to get it")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
+        yield found
+        found.close()

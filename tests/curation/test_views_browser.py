@@ -14,7 +14,6 @@ from curation.models import Job, Membership, Project, Trace
 from tests.curation import views_world
 from tests.curation.test_views import pages
 from tests.curation.views_world import TEXT, World, sha
-from tests.e2e.site import CHROMIUM, chromium
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 LIGHT, DARK = "rgb(251, 250, 248)", "rgb(20, 22, 26)"
@@ -31,19 +30,6 @@ HOSTILE_MATHS = (
     "costs $5 and $10, or \\$3 and $ 4",
     r"\(a\) \[b\] $c$ $$d$$",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    path = chromium()
-    if path is None:
-        pytest.skip("no Chromium on this machine; make install names how to get it")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -25,10 +25,9 @@ from curation.models import (
 )
 from curation.puzzles import run_make_problems
 from curation.verifiers import puzzlemaker
-from tests.curation.test_views_browser import DARK, LIGHT, Watched, browser
+from tests.curation.test_views_browser import DARK, LIGHT, Watched
 from tests.curation.views_attempts import attempts
 
-__all__ = ["browser"]
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 

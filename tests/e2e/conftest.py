@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.site import CHROMIUM, Site, chromium, running_site
+from tests.e2e.site import Site, running_site
 
 
 @pytest.fixture(scope="session")
@@ -25,19 +25,6 @@ def demo(site: Site) -> Site:
         # Embedding distils a model on first use; the pages work without it.
         assert not [b for b in bad if b[0] != "embed"], bad
     return site
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    path = chromium()
-    if path is None:
-        pytest.skip("no Chromium on this machine; make install names how to get it")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
-        yield found
-        found.close()
 
 
 @pytest.fixture

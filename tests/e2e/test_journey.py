@@ -63,7 +63,7 @@ def test_the_dashboard_draws_the_funnel(page: Any, demo: Site) -> None:
 
 def test_the_review_screen_by_keyboard(page: Any, demo: Site) -> None:
     page.goto(f"{demo.url}/p/demo/queues/")
-    page.click("text=Review")
+    page.locator("main").get_by_role("link", name="Review", exact=True).first.click()
     page.wait_for_selector("#review[data-ready]")
     first = page.url
     shown = page.evaluate(
@@ -133,7 +133,7 @@ def test_a_journey_from_import_to_training(page: Any, demo: Site, tmp_path: Path
 
         # generate
         page.goto(f"{base}/teachers/")
-        page.click("main table.list tbody a")
+        page.locator("main table.list").get_by_role("link", name="demo-teacher", exact=True).click()
         page.fill("[name=n]", "3")
         page.select_option("[name=source]", "my sums")
         page.fill("[name=max_tokens]", "400")
