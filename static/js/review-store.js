@@ -124,7 +124,7 @@ export function makeStore(start, root, extra) {
     return running;
   }
   async function send(force = false) {
-    const sent = snapshot();
+    const shown = state, sent = snapshot();
     const patch = difference(confirmed, sent);
     try {
       const answer = await post("draft/", { patch, rev, epoch, force, keys: Object.keys(sent) });
@@ -135,13 +135,12 @@ export function makeStore(start, root, extra) {
       confirmed = sent;
       wait = 1000;
       lease(result);
-      if (state === pickedOf(sent)) { dirty = false; forget(); }
-      if (!again) { dirty = false; forget(); told(result.lease || start.done ? "ok" : "warn", result.lease || start.done ? "saved" : "saved; the lease ran out"); }
+      // What changed while this was under way is not saved: its own timer sends it.
+      if (state === shown) { dirty = false; forget(); told(result.lease || start.done ? "ok" : "warn", result.lease || start.done ? "saved" : "saved; the lease ran out"); }
     } catch (error) {
       failed(error);
     }
   }
-  const pickedOf = () => state;
   function failed(error) {
     if (error instanceof SignedOut) {
       told("bad", "signed out: log in again in another tab; your work is kept here");
