@@ -3,7 +3,8 @@
    Guards: typing in a field, an open dialog, a modifier, a radio group or slider that owns arrow
    keys, and a held key that would repeat an action that is not a move. */
 
-const typing = (target) => target instanceof HTMLElement
+/* A dialog that has just closed keeps the focus in its field until the next frame. */
+const typing = (target) => target instanceof HTMLElement && !target.closest("dialog:not([open])")
   && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)
     && !["checkbox", "radio", "button", "submit"].includes(target.type));
 

@@ -78,7 +78,6 @@ def review(context: Any, site: Site, world: dict[str, Any], queue: str, **kwargs
 def press(page: Any, *keys: str) -> None:
     for key in keys:
         page.keyboard.press(key)
-        page.wait_for_timeout(80)  # a quick person; without any pause keys are sometimes lost
 
 
 def saved(page: Any) -> None:
