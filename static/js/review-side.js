@@ -17,8 +17,8 @@ export function asker() {
     byId("words-help").textContent = help;
     area.value = value;
     area.hidden = only;
-    let answer = null;
-    const pick = (words) => { answer = words; dialog.close(); };
+    const listeners = new AbortController();
+    const pick = (words) => { listeners.abort(); dialog.close(); done(words); };
     byId("words-choices").replaceChildren(...choices.map((words, i) => {
       const button = make("button", "btn tiny");
       button.type = "button";
@@ -32,15 +32,14 @@ export function asker() {
       const typed = event.target === area && area.value;
       if (!typed && /^[1-9]$/.test(event.key) && choices[event.key - 1]) { event.preventDefault(); pick(choices[event.key - 1]); }
     };
-    const finish = () => { if (area.value.trim() || empty) pick(area.value); else dialog.close(); };
-    const submitted = (event) => { event.preventDefault(); if (event.submitter?.value === "ok") finish(); else dialog.close(); };
-    dialog.addEventListener("keydown", keys);
-    form.addEventListener("submit", submitted);
-    dialog.addEventListener("close", () => {
-      dialog.removeEventListener("keydown", keys);
-      form.removeEventListener("submit", submitted);
-      done(answer);
-    }, { once: true });
+    const finish = () => pick(area.value.trim() || empty ? area.value : null);
+    const submitted = (event) => { event.preventDefault(); if (event.submitter?.value === "ok") finish(); else pick(null); };
+    const { signal } = listeners;
+    dialog.addEventListener("keydown", keys, { signal });
+    form.addEventListener("submit", submitted, { signal });
+    dialog.addEventListener("cancel", () => pick(null), { signal });
+    /* "close" comes a task late: one that finds the dialog open belongs to the question before. */
+    dialog.addEventListener("close", () => { if (!dialog.open) pick(null); }, { signal });
     dialog.showModal();
     if (only) byId("words-choices").querySelector("button")?.focus(); else area.focus();
   });

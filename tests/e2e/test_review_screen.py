@@ -119,7 +119,7 @@ def test_every_character_is_on_the_page_and_the_page_says_so(
         press(page, "Enter")
         assert "There is no" in page.inner_text("#goto-why")
         press(page, "Escape", "z")
-        assert re.search(r"#s\d+$", page.url)
+        page.wait_for_url(re.compile(r"#s\d+$"))
 
 
 def test_everything_is_done_by_keyboard_undone_and_found_again(
