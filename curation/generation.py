@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -47,8 +48,6 @@ from curation.teachers.sampling import (
 
 __all__ = ["KEY_NAME", "endpoint_of", "probe_teacher", "run_generate", "run_probe"]
 PAGE = 200  # problems looked at together
-TICK = 0.5  # seconds between looks at cancel and lease while nothing comes
-BATCH = 32  # answers stored in one transaction
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,8 @@ def run_generate(ctx: JobContext) -> None:
     _begin_counts(ctx, work, problems)
     ctx.log(_opening(work))
     asks = plan(work, problems)
-    with RequestPool[Ask](work.endpoint, work.limits, window=_window(work.limits)) as pool:
-        _pump(ctx, work, asks, pool)
+    with RequestPool[Ask](work.endpoint, work.limits) as pool:
+        pool.drain(asks, partial(_request, work), partial(store, ctx, work), ctx.check)
         closed = pool.closed_because
     _end_counts(ctx)
     if closed is not None:
@@ -249,28 +248,6 @@ def asks_for(
         nos = tuple(missing[at : at + work.per_request])
         seed = request_seed(work.base_seed, prompt_hash, nos)
         yield Ask(problem_id, source_id, nos, messages, prompt_hash, seed)
-
-
-def _window(limits: Limits) -> int:
-    # Enough behind the gate that no connection waits while answers are being stored.
-    return int(limits.concurrency) + BATCH
-
-
-def _pump(ctx: JobContext, work: Work, asks: Iterator[Ask], pool: RequestPool[Ask]) -> None:
-    """Keep the pool full and store what comes, until all is asked or the endpoint is closed."""
-    more = True
-    while True:
-        ctx.check()
-        while more and pool.has_room and pool.closed_because is None:
-            ask = next(asks, None)
-            more = ask is not None
-            if ask is not None:
-                pool.submit(ask, _request(work, ask))
-        if not pool.pending:
-            return
-        results = pool.results(TICK, BATCH)
-        if results:
-            store(ctx, work, results)
 
 
 def _request(work: Work, ask: Ask) -> ChatRequest:

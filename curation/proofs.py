@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from curation.endpoints import endpoint_of, find_teacher, split_limits, stop_teacher
@@ -48,7 +49,7 @@ from curation.verification import VerifierAway, reference_hash, reference_of
 from curation.verifiers import Verdict as Judgement
 
 MODES = ("arms", "search", "chunks", "switches")
-PAGE, BATCH, TICK = 40, 32, 0.5
+PAGE = 40
 DEFAULT_POLICY, DEFAULT_K, DEFAULT_LIMIT, THRESHOLD = "repeats", 4, 200, 0.5
 AWAY = ("verifier_unreachable", "overloaded")
 Arm = ContinuationProbe.Arm
@@ -270,21 +271,9 @@ def ask(ctx: JobContext, work: Work, verifier: VerifierClient, probes: Sequence[
     asks = [
         Ask(probe, no) for probe in probes for no in range(work.k) if probe.key(no) not in there
     ]
-    waiting = iter(asks)
-    window = int(work.limits.concurrency) + BATCH
-    with RequestPool[Ask](work.endpoint, work.limits, window=window) as pool:
-        more = True
-        while True:
-            ctx.check()
-            while more and pool.has_room and pool.closed_because is None:
-                item = next(waiting, None)
-                more = item is not None
-                if item is not None:
-                    pool.submit(item, request_of(work, item))
-            if not pool.pending:
-                break
-            if results := pool.results(TICK, BATCH):
-                store(ctx, work, verifier, results)
+    with RequestPool[Ask](work.endpoint, work.limits) as pool:
+        take = partial(store, ctx, work, verifier)
+        pool.drain(asks, partial(request_of, work), take, ctx.check)
         closed = pool.closed_because
     if closed is not None:
         stop_teacher(work.teacher, closed)

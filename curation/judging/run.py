@@ -9,8 +9,9 @@ under the judge's name, and merged with them by nothing but a recipe's policy.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -30,14 +31,11 @@ from curation.policies import CORRECT
 from curation.teachers.canonical import digest
 from curation.teachers.client import ChatRequest
 from curation.teachers.outcome import DEFERRED, Answer, Completion, Failure
-from curation.teachers.pacing import Limits
 from curation.teachers.pool import RequestPool, Result
 from curation.teachers.probe import NO, YES
 from curation.teachers.sampling import messages_hash, request_seed
 
 PAGE = 50  # traces whose texts are in memory together
-BATCH = 32
-TICK = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def run_judge(ctx: JobContext) -> None:
     ctx.set_total(ctx.job.done + traces.filter(pk__gt=ctx.checkpoint.get("after", 0)).count())
     ctx.log(_opening(work))
     make = reward.client_for(work.settings["api"])
-    with RequestPool[Ask](work.endpoint, work.limits, _window(work.limits), make) as pool:
+    with RequestPool[Ask](work.endpoint, work.limits, make=make) as pool:
         for page in _pages(traces, int(ctx.checkpoint.get("after", 0))):
             _judge_page(ctx, work, pool, page)
             if pool.closed_because is not None:
@@ -84,13 +82,13 @@ def _run_pairs(ctx: JobContext, work: Work) -> None:
     pairs = _pairs(ctx)
     ctx.restart_counts(votes=0, A=0, B=0, tie=0, error=0, deferred=0)
     ctx.set_total(len(pairs))
-    with RequestPool[Ask](work.endpoint, work.limits, _window(work.limits)) as pool:
+    with RequestPool[Ask](work.endpoint, work.limits) as pool:
         for at in range(0, len(pairs), PAGE):
             page = pairs[at : at + PAGE]
             ids = {pk for pair in page for pk in pair}
             traces = Trace.objects.select_related("problem").in_bulk(ids)
             subjects = [pair_of(traces[one], traces[two], work) for one, two in page]
-            _pump(ctx, work, pool, _missing(work, subjects, 0))
+            _drain(ctx, work, pool, _missing(work, subjects, 0))
             with ctx.chunk():
                 ctx.advance(len(page), **Counter(winners(work, subjects)))
             if pool.closed_because is not None:
@@ -119,10 +117,6 @@ COUNTERS = (
     "correct", "incorrect", "unverifiable", "error", "votes", "deferred", "prompt_tokens",
     "completion_tokens",
 )  # fmt: skip
-
-
-def _window(limits: Limits) -> int:
-    return int(limits.concurrency) + BATCH
 
 
 def _opening(work: Work) -> str:
@@ -166,7 +160,7 @@ def _judge_page(ctx: JobContext, work: Work, pool: RequestPool[Ask], page: list[
     subjects = [subject_of(trace, work) for trace in _wanted(ctx, page)]
     for round_no in range(work.rounds):
         asks = list(_missing(work, subjects, round_no))
-        _pump(ctx, work, pool, iter(asks))
+        _drain(ctx, work, pool, asks)
         if not asks and round_no:
             break
     verdicts, open_ = settle(work, subjects)
@@ -220,20 +214,8 @@ def _ask(
     return Ask(subject, order, number, round_no, identity, rendered, rendered.messages)
 
 
-def _pump(ctx: JobContext, work: Work, pool: RequestPool[Ask], asks: Iterator[Ask]) -> None:
-    """Keep the pool full and store what comes, until all is asked or the endpoint is closed."""
-    more = True
-    while True:
-        ctx.check()
-        while more and pool.has_room and pool.closed_because is None:
-            ask = next(asks, None)
-            more = ask is not None
-            if ask is not None:
-                pool.submit(ask, _request(work, ask))
-        if not pool.pending:
-            return
-        if results := pool.results(TICK, BATCH):
-            _store(ctx, work, results)
+def _drain(ctx: JobContext, work: Work, pool: RequestPool[Ask], asks: Iterable[Ask]) -> None:
+    pool.drain(asks, partial(_request, work), partial(_store, ctx, work), ctx.check)
 
 
 def _request(work: Work, ask: Ask) -> ChatRequest:

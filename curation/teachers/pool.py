@@ -10,13 +10,16 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from curation.teachers.client import Answer, ChatRequest, Endpoint, TeacherClient, TeacherError
 from curation.teachers.outcome import BAD_RESPONSE, Failure
 from curation.teachers.pacing import Limits
+
+BATCH = 32  # answers taken together, stored by callers in one transaction
+TICK = 0.5  # seconds between looks at cancel and lease while nothing comes
 
 Tag = TypeVar("Tag")
 
@@ -32,18 +35,20 @@ class Result(Generic[Tag]):
 class RequestPool(Generic[Tag]):
     """``submit`` while ``has_room``; take finished ones with ``results``. Use as ``with``.
 
-    Leaving the block cancels whatever is still under way and waits for the thread to end.
+    Without a ``window``, enough requests wait behind the limit that no connection idles while
+    answers are being stored. Leaving the block cancels whatever is still under way and waits for
+    the thread to end.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         limits: Limits,
-        window: int,
+        window: int | None = None,
         make: Callable[[Endpoint, Limits], TeacherClient] = TeacherClient,
     ) -> None:
         self._endpoint, self._limits, self._make = endpoint, limits, make
-        self._window = window
+        self._window = window or int(limits.concurrency) + BATCH
         self._pending = 0
         self._results: queue.Queue[Result[Tag]] = queue.Queue()
         self._loop = asyncio.new_event_loop()
@@ -96,6 +101,33 @@ class RequestPool(Generic[Tag]):
                 found.append(self._results.get_nowait())
         self._pending -= len(found)
         return found
+
+    def drain(
+        self,
+        asks: Iterable[Tag],
+        request: Callable[[Tag], ChatRequest],
+        take: Callable[[list[Result[Tag]]], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Keep the pool full and hand results to ``take``, until all is asked or the breaker opens.
+
+        ``check`` is called at least every ``TICK`` seconds; what it raises ends the work.
+        """
+        waiting = iter(asks)
+        more = True
+        while True:
+            check()
+            while more and self.has_room and self.closed_because is None:
+                try:
+                    tag = next(waiting)
+                except StopIteration:
+                    more = False
+                else:
+                    self.submit(tag, request(tag))
+            if not self._pending:
+                return
+            if results := self.results(TICK, BATCH):
+                take(results)
 
     def _start(self, tag: Tag, request: ChatRequest) -> None:
         task = self._loop.create_task(self._ask(tag, request))
