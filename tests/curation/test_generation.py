@@ -18,6 +18,7 @@ from django.db import connection
 from curation import generation, jobs
 from curation.jobs import JobError
 from curation.models import FailedGeneration, Job, ModelEndpoint, Problem, Source, Trace
+from curation.teachers.pool import BATCH
 from tests.fakes.openai_server import (
     LikeTransformersServe,
     Reply,
@@ -491,4 +492,4 @@ def test_a_killed_worker_loses_no_stored_answer_and_its_successor_asks_only_for_
     assert job.done == wanted
     assert adds_up(job)
     assert list(Trace.objects.order_by("pk").values())[: len(stored)] == stored
-    assert len(server.chats) <= wanted + concurrency + generation.BATCH
+    assert len(server.chats) <= wanted + concurrency + BATCH
