@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from curation import embedded, paths, processes
 
 TIMEOUT = 1.0
 NEWS_SECONDS = 120.0  # for how long the restart of a part is worth telling
+START_SECONDS = 60.0  # a part that is silent for so long after its start is no part that starts
 
 
 def database() -> str:
@@ -102,10 +105,54 @@ def health() -> dict[str, Any]:
     }
     report["problems"] = problems_of(report, alive)
     report["restarted"] = restarts()
-    report["status"] = "degraded" if report["problems"] else "ok"
-    if report["status"] == "ok" and report["teacher"] == "starting":
-        report["status"] = "starting"
+    report["status"] = status_of(report)
     return report
+
+
+def status_of(report: dict[str, Any]) -> str:
+    """``starting`` until all of a young copy's parts were seen well once; its teacher may load."""
+    if report["problems"]:
+        return "starting" if starts() else "degraded"
+    note_all_well()
+    return "starting" if report["teacher"] == "starting" else "ok"
+
+
+def starts() -> bool:
+    """Whether every part runs for the first time and for less than a minute, and none was missed.
+
+    A part that hangs right after the start must not pass for one that starts: once all was well,
+    whatever is missing is a problem.
+    """
+    known, now = parts().values(), time.time()
+    return (
+        bool(known)
+        and not was_well()
+        and all(
+            part["state"] == "running"
+            and not part["restarts"]
+            and now - part["since"] < START_SECONDS
+            for part in known
+        )
+    )
+
+
+def _note() -> Path:
+    return paths.home() / "run" / "all_well"
+
+
+def note_all_well() -> None:
+    """Remember, for every web process, that this supervisor's parts were all seen at work."""
+    pid = str(embedded.supervisor_state().get("pid", ""))
+    with contextlib.suppress(OSError):
+        if pid and not was_well():
+            _note().write_text(pid)
+
+
+def was_well() -> bool:
+    try:
+        return _note().read_text() == str(embedded.supervisor_state().get("pid", ""))
+    except OSError:
+        return False
 
 
 def safe_processes() -> dict[str, list[dict[str, Any]]]:

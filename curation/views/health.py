@@ -34,6 +34,8 @@ def chip(report: dict[str, Any]) -> Chip:
     if problems:
         first = problems[0] if len(problems[0]) <= 40 else f"{problems[0][:39]}…"
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        if report["status"] == "starting":
+            return Chip("warn", "starting", " · ".join([*problems, detail]))
         return Chip("bad", f"{first}{more}", " · ".join([*problems, detail]))
     if restarted := report.get("restarted"):
         words = [f"{r['part']} was started again {r['seconds']} s ago" for r in restarted]

@@ -123,7 +123,7 @@ def wait_until_up(url: str, child: subprocess.Popen[bytes], home: Path) -> None:
             break
         try:
             report = httpx.get(f"{url}/healthz", timeout=5).json()
-            if report["status"] in {"ok", "starting"} and report["workers"] >= 2:
+            if not report["problems"] and report["workers"] >= 2:
                 return
         except httpx.HTTPError:
             pass

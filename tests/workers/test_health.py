@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,33 @@ def test_a_part_that_is_down_is_a_problem(supervised: dict[str, Any]) -> None:
     fine = dict.fromkeys(("database", "redis", "beat", "verifier", "sandbox"), "ok")
     found = health.problems_of(fine | {"workers": 2}, {})
     assert found == ["worker-llm ended and is being started again"]
+
+
+def report(*problems: str) -> dict[str, Any]:
+    return {"problems": list(problems), "teacher": "ok"}
+
+
+def test_a_young_copy_starts_until_all_was_well_once(
+    supervised: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHITTLE_HOME", str(tmp_path))
+    (tmp_path / "run").mkdir()
+    supervised["children"] = {"web": part("running", 0, 5), "beat": part("running", 0, 4)}
+    assert health.status_of(report("no worker is alive")) == "starting"
+    assert health.status_of(report()) == "ok"
+    assert health.status_of(report("no worker is alive")) == "degraded"
+    supervised["pid"] = os.getppid()  # the next start of the same copy
+    assert health.status_of(report("no worker is alive")) == "starting"
+
+
+@pytest.mark.parametrize(
+    "broken", [part("waiting", 0, 1), part("running", 1, 1), part("running", 0, 61)]
+)
+def test_a_part_that_ended_or_stays_silent_is_no_part_that_starts(
+    supervised: dict[str, Any], broken: dict[str, Any]
+) -> None:
+    supervised["children"] = {"web": part("running", 0, 5), "beat": broken}
+    assert health.status_of(report("beat unavailable: no sign of life")) == "degraded"
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**30, "x"])
