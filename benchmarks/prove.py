@@ -1,51 +1,80 @@
 """Proof by continuation with the demo teacher as the judge, in this process.
 
-    python benchmarks/prove.py [--traces 1000] [--samples 7] [--seed 3]
+    python -m benchmarks.prove [--problems 9000] [--samples 1] [--seed 3] [--out FILE]
 
 The teacher checks its lines only behind the answer, where a prefix that ends before the answer has
 nothing to cut. So it is given the first line of its own trace and the hint "Wait, let me check: ",
-and goes on by itself. Of what comes out right, the policy ``repeats`` cuts the check. Four prefixes
-of each trace are continued: the original, the pruned, one with as much cut at random, and none.
+and goes on by itself. Of what comes out right, the policy ``repeats`` cuts the check. Prefixes of
+each trace are continued: the original, the pruned, two with as much cut at random, and none.
+
+What was sampled is kept in a checkpoint until the table is printed, so a killed run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from curation import paths
 from curation.segmentation import analyse
-from curation.segmentation.prefixes import ARMS, Prefix, arms_of, compare
+from curation.segmentation.prefixes import ARMS, ORIGINAL, PRUNED, Prefix, arms_of, compare, span_of
 from curation.teachers.continuing import DEMO_FORMAT, written_out
 from workers.demo_teacher.problems import Problem, make_problems
 
 MODEL = Path(__file__).resolve().parent.parent / "workers" / "demo_teacher" / "model"
 HINT = "\n\nWait, let me check: "
+SPAN = "random span"
+BATCH, NEW_TOKENS, TEMPERATURE = 512, 300, 0.8
+# A batch is made smaller when so much of it has ended.
+SHRINK = 0.8
 _LINE = re.compile(r"\d+ [+-] \d+: ")
 _BOX = re.compile(r"\\boxed\{(-?\d+)\}")
 
 
-class Teacher:
-    """Samples of the demo teacher in batches."""
+class Checkpoint:
+    """Texts of finished batches by a hash of all they depend on, as JSON lines."""
 
-    def __init__(self, seed: int, batch: int = 256) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: dict[str, list[str]] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if line.endswith("}"):  # the last one may have been cut by a kill
+                    row = json.loads(line)
+                    self.done[row["key"]] = row["texts"]
+
+    def add(self, key: str, texts: list[str]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "texts": texts}) + "\n")
+
+
+class Teacher:
+    """Samples of the demo teacher in batches that shrink as their rows end."""
+
+    def __init__(self, seed: int, checkpoint: Checkpoint) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        torch.manual_seed(seed)
-        self.torch, self.batch = torch, batch
+        self.torch, self.seed, self.checkpoint = torch, seed, checkpoint
         self.tokenizer: Any = AutoTokenizer.from_pretrained(str(MODEL))
         self.tokenizer.padding_side = "left"
         self.model: Any = AutoModelForCausalLM.from_pretrained(str(MODEL)).eval()
+        weights = (MODEL / "model.safetensors").read_bytes()
+        self.identity = hashlib.sha256(weights).hexdigest()
+        self.asked = self.kept = 0
 
     def __call__(self, problems: Sequence[Problem], prefixes: Sequence[str]) -> list[str]:
         """Whole texts: each prefix with its continuation."""
@@ -54,24 +83,61 @@ class Teacher:
             for problem, prefix in zip(problems, prefixes, strict=True)
         ]
         found: list[str] = []
-        for at in range(0, len(prompts), self.batch):
-            found += self._continued(prompts[at : at + self.batch])
+        for at in range(0, len(prompts), BATCH):
+            found += self._batch(at, prompts[at : at + BATCH])
         return [prefix + text for prefix, text in zip(prefixes, found, strict=True)]
 
+    def _batch(self, at: int, prompts: list[str]) -> list[str]:
+        given = [self.identity, self.seed, at, NEW_TOKENS, TEMPERATURE, prompts]
+        key = hashlib.sha256(json.dumps(given).encode()).hexdigest()
+        self.asked += len(prompts)
+        if key in self.checkpoint.done:
+            self.kept += len(prompts)
+            return self.checkpoint.done[key]
+        self.torch.manual_seed(int(key[:12], 16))
+        started = time.monotonic()
+        texts = self._continued(prompts)
+        self.checkpoint.add(key, texts)
+        print(f"{self.asked} samples, last {time.monotonic() - started:.1f} s", file=sys.stderr)
+        return texts
+
     def _continued(self, prompts: list[str]) -> list[str]:
-        given = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        with self.torch.no_grad():
-            out = self.model.generate(
-                **given,
-                max_new_tokens=300,
-                do_sample=True,
-                temperature=0.8,
-                top_k=0,
-                pad_token_id=self.tokenizer.pad_token_id,
-            )
-        new = out[:, given["input_ids"].shape[1] :]
+        """Rows that have ended leave the batch: half the time goes to the longest few otherwise."""
+        new: list[list[int]] = [[] for _ in prompts]
+        for row, token in self._sampled(prompts):
+            new[row].append(token)
         texts: list[str] = self.tokenizer.batch_decode(new, skip_special_tokens=True)
         return texts
+
+    def _sampled(self, prompts: list[str]) -> Iterator[tuple[int, int]]:
+        """(row, token), one step of all rows after the other."""
+        torch = self.torch
+        given = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+        tokens, mask, cache = given["input_ids"], given["attention_mask"], None
+        rows, end = torch.arange(len(prompts)), self.tokenizer.eos_token_id
+        alive = torch.ones(len(prompts), dtype=torch.bool)
+        for _ in range(NEW_TOKENS):
+            with torch.inference_mode():
+                out = self.model(
+                    input_ids=tokens,
+                    attention_mask=mask,
+                    position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :],
+                    past_key_values=cache,
+                    use_cache=True,
+                )
+                chances = torch.softmax(out.logits[:, -1] / TEMPERATURE, dim=-1)
+            cache = out.past_key_values
+            tokens = torch.multinomial(chances, 1)
+            alive &= tokens[:, 0] != end
+            yield from zip(rows[alive].tolist(), tokens[alive, 0].tolist(), strict=True)
+            mask = torch.cat([mask, torch.ones_like(tokens)], dim=1)
+            left = int(alive.sum())
+            if not left:
+                return
+            if left < SHRINK * len(rows):
+                index = alive.nonzero()[:, 0]
+                cache.batch_select_indices(index)
+                tokens, mask, rows, alive = tokens[index], mask[index], rows[index], alive[index]
 
 
 def is_right(text: str, problem: Problem) -> bool:
@@ -87,49 +153,22 @@ def hinted(text: str) -> str | None:
 
 
 def subjects(teacher: Teacher, count: int, seed: int) -> list[tuple[Problem, dict[str, Prefix]]]:
-    """Right traces in which the policy cuts something before the answer, with their prefixes."""
-    problems = list(make_problems(count, seed))
+    """Right traces in which the policy cuts something before the answer, with their prefixes.
+
+    Sums of two numbers are left out: their first line is their answer.
+    """
+    problems = [p for p in make_problems(count, seed) if len(p.terms) > 2]
     starts = [
         (problem, start)
-        for problem, text in zip(problems, teacher(problems, [""] * count), strict=True)
+        for problem, text in zip(problems, teacher(problems, [""] * len(problems)), strict=True)
         if is_right(text, problem) and (start := hinted(text))
     ]
     texts = teacher([problem for problem, _ in starts], [start for _, start in starts])
     found = []
     for number, ((problem, _), text) in enumerate(zip(starts, texts, strict=True)):
         if is_right(text, problem):
-            arms = arms_of(analyse(text, str(problem.answer)), "repeats", number)
-            found += [(problem, arms)] if arms else []
+            analysis = analyse(text, str(problem.answer))
+            if arms := arms_of(analysis, "repeats", number):
+                found.append((problem, arms | {SPAN: span_of(analysis, "repeats", number)}))
+    print(f"{len(problems)} problems, {len(starts)} hints, {len(found)} traces with a cut")
     return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--traces", type=int, default=1000)
-    parser.add_argument("--samples", type=int, default=7)
-    parser.add_argument("--seed", type=int, default=3)
-    options = parser.parse_args()
-    teacher = Teacher(options.seed)
-    chosen = subjects(teacher, options.traces, options.seed)
-    print(f"{len(chosen)} traces with a cut before the answer")
-    results: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
-    k = options.samples
-    for arm in ARMS:
-        asked = [(problem, arms[arm].text) for problem, arms in chosen for _ in range(k)]
-        texts = teacher([problem for problem, _ in asked], [prefix for _, prefix in asked])
-        for number, (problem, _) in enumerate(chosen):
-            mine = texts[number * k : (number + 1) * k]
-            results[number][arm] = (sum(is_right(text, problem) for text in mine), k)
-    figures: dict[str, float] = {"traces": len(chosen)}
-    print(f"{'arm':<10} {'n':>5} {'pass rate':>9} {'difference':>11}  95 %")
-    for row in compare(results):
-        print(
-            f"{row.arm:<10} {row.n:>5} {row.rate:>9.3f} {row.difference:>+11.3f}"
-            f"  {row.low:+.3f} to {row.high:+.3f}"
-        )
-        figures |= {f"{row.arm}_rate": round(row.rate, 4), f"{row.arm}_low": round(row.low, 4)}
-    print(json.dumps({"name": "prove", "figures": figures}))
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,7 @@ from curation import embedded, paths, processes
 
 TIMEOUT = 1.0
 NEWS_SECONDS = 120.0  # for how long the restart of a part is worth telling
-START_SECONDS = 60.0  # a part that is silent for so long after its start is no part that starts
+START_SECONDS = 60.0  # what is missing so long after the start is a problem
 
 
 def database() -> str:
@@ -118,22 +118,15 @@ def status_of(report: dict[str, Any]) -> str:
 
 
 def starts() -> bool:
-    """Whether every part runs for the first time and for less than a minute, and none was missed.
+    """Whether this copy is young, none of its parts has ended, and all was not yet well once.
 
     A part that hangs right after the start must not pass for one that starts: once all was well,
     whatever is missing is a problem.
     """
-    known, now = parts().values(), time.time()
-    return (
-        bool(known)
-        and not was_well()
-        and all(
-            part["state"] == "running"
-            and not part["restarts"]
-            and now - part["since"] < START_SECONDS
-            for part in known
-        )
-    )
+    age = time.time() - float(embedded.supervisor_state().get("started", 0))
+    known = parts().values()
+    calm = all(part["state"] != "waiting" and not part["restarts"] for part in known)
+    return bool(known) and calm and age < START_SECONDS and not was_well()
 
 
 def _note() -> Path:

@@ -37,6 +37,16 @@ def printed(found: Run, number: int = 0) -> str:
     return bytes(found.records[number].get("stdout", b"")).decode("utf-8", "replace").strip()
 
 
+def reason(found: Run, number: int = 0) -> str:
+    """Why the test of an input failed; empty where it did not."""
+    return str(found.records[number]["reason"])
+
+
+def message(found: Run, number: int = 0) -> str:
+    """What the record of an input says of it."""
+    return str(found.records[number].get("message"))
+
+
 def without(*removed: str, instead: tuple[str, ...] = ()) -> Hole:
     """A hole in bwrap's own words."""
 

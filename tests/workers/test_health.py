@@ -20,7 +20,7 @@ def part(state: str, restarts: int, ago: float) -> dict[str, Any]:
 
 @pytest.fixture
 def supervised(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    record: dict[str, Any] = {"pid": os.getpid(), "children": {}}
+    record: dict[str, Any] = {"pid": os.getpid(), "started": time.time() - 5, "children": {}}
     monkeypatch.setattr(embedded, "supervisor_state", lambda: record)
     return record
 
@@ -53,7 +53,7 @@ def test_a_young_copy_starts_until_all_was_well_once(
 ) -> None:
     monkeypatch.setenv("WHITTLE_HOME", str(tmp_path))
     (tmp_path / "run").mkdir()
-    supervised["children"] = {"web": part("running", 0, 5), "beat": part("running", 0, 4)}
+    supervised["children"] = {"web": part("running", 0, 5), "beat": part("stopped", 0, 5)}
     assert health.status_of(report("no worker is alive")) == "starting"
     assert health.status_of(report()) == "ok"
     assert health.status_of(report("no worker is alive")) == "degraded"
@@ -62,12 +62,14 @@ def test_a_young_copy_starts_until_all_was_well_once(
 
 
 @pytest.mark.parametrize(
-    "broken", [part("waiting", 0, 1), part("running", 1, 1), part("running", 0, 61)]
+    ("beat", "age"),
+    [(part("waiting", 0, 1), 5), (part("running", 1, 1), 5), (part("running", 0, 61), 61)],
 )
 def test_a_part_that_ended_or_stays_silent_is_no_part_that_starts(
-    supervised: dict[str, Any], broken: dict[str, Any]
+    supervised: dict[str, Any], beat: dict[str, Any], age: int
 ) -> None:
-    supervised["children"] = {"web": part("running", 0, 5), "beat": broken}
+    supervised["children"] = {"web": part("running", 0, age), "beat": beat}
+    supervised["started"] = time.time() - age
     assert health.status_of(report("beat unavailable: no sign of life")) == "degraded"
 
 
