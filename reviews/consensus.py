@@ -96,19 +96,25 @@ def conclude(item: QueueItem, trace: Trace) -> ReviewOutcome:
     cuts = judged[0].cuts if len(judged) == 1 else agreed_cuts(judged, trace.char_count)
     accepted = decision == Decision.ACCEPT
     derived = derive(trace, cuts) if accepted and cuts else None
-    coverages = [r.coverage for r in reviews if r.coverage is not None]
     versions = [r.guideline_version for r in reviews if r.guideline_version is not None]
     return ReviewOutcome.objects.create(
         trace=trace,
         decision=decision,
         cuts=cuts if accepted else [],
         derived=derived,
-        coverage=min(coverages) if coverages else None,
+        coverage=least([r.coverage for r in reviews]),
+        seconds=least([r.seconds for r in reviews]),
         agreement=agreeing(everyone, decision) if len(everyone) > 1 else None,
         guideline_version=min(versions) if versions else None,
         policy=policy,
         reviews=[r.pk for r in reviews],
     )
+
+
+def least(values: list[float | None]) -> float | None:
+    """The smallest; None as soon as one is unknown, so that a recipe may rely on it for all."""
+    known = [v for v in values if v is not None]
+    return min(known) if known and len(known) == len(values) else None
 
 
 def agreeing(reviews: list[Review], decision: str) -> float:

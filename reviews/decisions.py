@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -16,6 +17,7 @@ from reviews.submission import (
     BadReview,
     Submission,
     check_ranges,
+    coverage_of,
     integer,
     list_of,
     parse,
@@ -45,8 +47,10 @@ def submit(assignment: Assignment, epoch: int, submission: Submission) -> Review
             .get(pk=assignment.pk)
         )
         check_lease(current, epoch, item)
-        check_coverage(item, current, submission)
         trace = Trace.objects.get(pk=item.trace_id)
+        seen = coverage_of(submission, trace.char_count)
+        submission = replace(submission, coverage=seen)
+        check_coverage(item, current, submission)
         review = store(item, trace, current, submission)
         Assignment.objects.filter(pk=current.pk).update(
             state=Assignment.State.DONE, finished_at=Now(), draft={}

@@ -170,6 +170,18 @@ def read_of(item: Any) -> list[float]:
     return [int(item[0]), int(item[1]), round(float(item[2]), 1)]
 
 
+def coverage_of(submission: Submission, chars: int) -> float | None:
+    """Share of the text that was on screen: from the ranges, where they were sent, else as said."""
+    if not submission.read:
+        return submission.coverage
+    seen = reached = 0
+    for start, end, seconds in sorted(submission.read):
+        if seconds > 0 and end > reached:
+            seen += int(min(end, chars) - min(max(start, reached), chars))
+            reached = int(end)
+    return seen / chars if chars else 1.0
+
+
 def dispute_of(value: Any) -> dict[str, str] | None:
     """The reviewer says that the reference answer is wrong, what is right, and why."""
     if value is None:

@@ -20,7 +20,8 @@ class ReviewOutcome(models.Model):
     decision = models.CharField(max_length=12, choices=Decision.choices)
     cuts = models.JSONField(default=list)  # [{"start", "end", "reason", "quote_sha256"}]
     derived = models.ForeignKey(Trace, models.SET_NULL, null=True, related_name="+")
-    coverage = models.FloatField(null=True)  # share of the text that was on screen
+    coverage = models.FloatField(null=True)  # least share of the text that was on screen
+    seconds = models.FloatField(null=True)  # least time on task, idle time left out
     agreement = models.FloatField(null=True)
     guideline_version = models.IntegerField(null=True)
     policy = models.CharField(max_length=64)  # how several reviews became one outcome

@@ -27,7 +27,9 @@ class Candidate:
 
     ``pass_rate`` is the problem's pass rate for the model that the recipe names (or for the
     trace's own model), None where it was never measured. ``review`` is the people's current
-    decision: ``accept``, ``reject``, ``bad_problem``, ``undecided``, or empty without one.
+    decision: ``accept``, ``reject``, ``bad_problem``, ``undecided``, or empty without one;
+    ``review_coverage`` the least share of the text that any of its reviewers had on screen, and
+    ``review_speed`` the most characters per second that any of them read, None where unknown.
     ``derived_from`` is the parent of a pruned trace, ``held_back`` marks a problem on which
     students are measured.
     """
@@ -45,6 +47,8 @@ class Candidate:
     pass_rate: float | None = None
     derived_from: int | None = None
     review: str = ""
+    review_coverage: float | None = None
+    review_speed: float | None = None
     truncated: bool = False
     contaminated: bool = False
     duplicate: bool = False

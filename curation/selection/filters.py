@@ -83,7 +83,33 @@ def reviewed(c: Candidate, r: Recipe) -> Reason | None:
     """A person's word, asked only of what would be taught: a wrong trace needs no approval."""
     if c.review == "reject":
         return ("review_rejected", "")
-    return ("not_reviewed", "") if r.require_review and c.review != "accept" else None
+    reading = r.min_review_coverage is not None or r.max_review_speed is not None
+    if (r.require_review or reading) and c.review != "accept":
+        return ("not_reviewed", "")
+    return _too_little_read(c, r) or _read_too_fast(c, r)
+
+
+def _too_little_read(c: Candidate, r: Recipe) -> Reason | None:
+    if r.min_review_coverage is None:
+        return None
+    if c.review_coverage is None:
+        return ("coverage_unknown", "")
+    if c.review_coverage + 1e-9 < r.min_review_coverage:
+        return ("coverage_below", f"{c.review_coverage:.4g} < {r.min_review_coverage:g}")
+    return None
+
+
+def _read_too_fast(c: Candidate, r: Recipe) -> Reason | None:
+    if r.max_review_speed is None:
+        return None
+    if c.review_speed is None:
+        return ("review_time_unknown", "")
+    if c.review_speed > r.max_review_speed:
+        return (
+            "read_too_fast",
+            f"{c.review_speed:.4g} > {r.max_review_speed:g} characters a second",
+        )
+    return None
 
 
 # In this order: a candidate's reason is the first that applies.

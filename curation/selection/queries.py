@@ -123,7 +123,7 @@ def _outcomes(ids: list[int]) -> dict[int, Values]:
         ReviewOutcome.objects.filter(trace__problem_id__in=ids)
         .order_by("trace_id", "-id")
         .distinct("trace_id")
-        .values("trace_id", "decision", "derived_id")
+        .values("trace_id", "decision", "derived_id", "coverage", "seconds", "trace__char_count")
     )
     return {row["trace_id"]: row for row in rows}
 
@@ -138,6 +138,7 @@ def _rates(ids: list[int]) -> dict[int, list[Values]]:
 def _candidate(trace: Values, block: _Block, recipe: Recipe) -> Candidate:
     problem = block.problems[trace["problem_id"]]
     tokens = trace["token_count"]
+    outcome = _outcome(trace, block.outcomes)
     return Candidate(
         trace_id=trace["id"],
         text_sha256=trace["text_sha256"],
@@ -151,7 +152,9 @@ def _candidate(trace: Values, block: _Block, recipe: Recipe) -> Candidate:
         verdicts=block.verdicts.get(trace["id"], ()),
         pass_rate=_pass_rate(trace, block.rates.get(problem["id"], []), recipe),
         derived_from=trace["parent_id"],
-        review=_review(trace, block.outcomes),
+        review=str(outcome["decision"]) if outcome else "",
+        review_coverage=outcome["coverage"] if outcome else None,
+        review_speed=_speed(outcome),
         truncated=trace["truncated"] or trace["finish_reason"] == "length",
         contaminated=problem["id"] in block.contaminated,
         duplicate=problem["id"] in block.duplicates,
@@ -162,14 +165,20 @@ def _candidate(trace: Values, block: _Block, recipe: Recipe) -> Candidate:
     )
 
 
-def _review(trace: Values, outcomes: dict[int, Values]) -> str:
-    """The current decision; a pruned trace inherits the one on its parent that made it."""
+def _outcome(trace: Values, outcomes: dict[int, Values]) -> Values | None:
+    """The current outcome; a pruned trace inherits the one on its parent that made it."""
     own = outcomes.get(trace["id"])
     if own is not None:
-        return str(own["decision"])
+        return own
     parent = outcomes.get(trace["parent_id"])
-    made_by_parent = parent is not None and parent["derived_id"] == trace["id"]
-    return str(parent["decision"]) if parent is not None and made_by_parent else ""
+    return parent if parent is not None and parent["derived_id"] == trace["id"] else None
+
+
+def _speed(outcome: Values | None) -> float | None:
+    """Characters of the trace that was read, by the least seconds that a reviewer took."""
+    if outcome is None or not outcome["seconds"]:
+        return None
+    return float(outcome["trace__char_count"] / outcome["seconds"])
 
 
 def _pass_rate(trace: Values, rates: list[Values], recipe: Recipe) -> float | None:

@@ -17,6 +17,7 @@ SHARES = (
     "min_score_margin",
     "min_chosen_score",
     "min_rejected_score",
+    "min_review_coverage",
 )
 MAX_NUMBER = 2**53  # what every JSON reader holds exactly
 SIZES = ("max_chars", "max_tokens", "max_prompt_chars", "per_problem")
@@ -36,6 +37,9 @@ class Recipe:
     problems out of every selection with the same ``holdout_seed``, by hash of the problem.
     A pair must satisfy ``score(chosen) - score(rejected) >= min_score_margin`` and, for
     ``concise-overlong``, ``chars(rejected) >= overlong_ratio * chars(chosen)``.
+    ``min_review_coverage`` (share of the text that was on each reviewer's screen) and
+    ``max_review_speed`` (characters of the trace per second on task) ask for people's acceptance
+    and for proof that they read.
     """
 
     name: str
@@ -53,6 +57,8 @@ class Recipe:
     max_tokens: int | None = None
     max_prompt_chars: int | None = None
     require_review: bool = False
+    min_review_coverage: float | None = None
+    max_review_speed: float | None = None
     use_derived: bool = True
     exclude_truncated: bool = True
     exclude_contaminated: bool = True
@@ -125,6 +131,9 @@ def _size_problems(recipe: Recipe) -> list[str]:
     found = [f"{n}: {v} is not a number of at least 1" for n, v in wrong]
     if not 1 <= recipe.overlong_ratio <= MAX_NUMBER:
         found.append(f"overlong_ratio: {recipe.overlong_ratio} is not a ratio of at least 1")
+    speed = recipe.max_review_speed
+    if speed is not None and not 0 < speed <= MAX_NUMBER:
+        found.append(f"max_review_speed: {speed} is not a number above 0")
     seeds = (("seed", recipe.seed), ("holdout_seed", recipe.holdout_seed))
     found += [f"{n}: {v} is not in [0, 2^53]" for n, v in seeds if not 0 <= v <= MAX_NUMBER]
     if recipe.max_chars is not None and recipe.min_chars > recipe.max_chars:

@@ -76,6 +76,9 @@ def test_several_per_problem_never_hold_the_same_text_twice() -> None:
     assert reasons(outcome) == {2: "not_best"}
 
 
+SEEN = {"review": "accept", "review_coverage": 0.75, "review_speed": 30.0}
+
+
 @pytest.mark.parametrize(
     ("change", "recipe", "reason"),
     [
@@ -96,6 +99,11 @@ def test_several_per_problem_never_hold_the_same_text_twice() -> None:
         ({"review": "reject"}, {}, "review_rejected"),
         ({"review": ""}, {"require_review": True}, "not_reviewed"),
         ({"review": "undecided"}, {"require_review": True}, "not_reviewed"),
+        (SEEN, {"min_review_coverage": 0.8}, "coverage_below"),
+        (SEEN | {"review_coverage": None}, {"min_review_coverage": 0.1}, "coverage_unknown"),
+        (SEEN | {"review": ""}, {"min_review_coverage": 0.1}, "not_reviewed"),
+        (SEEN, {"max_review_speed": 25.0}, "read_too_fast"),
+        (SEEN | {"review_speed": None}, {"max_review_speed": 25.0}, "review_time_unknown"),
         ({"review": "bad_problem"}, {}, "bad_problem"),
         ({"derived_from": 7, "review": "accept"}, {"use_derived": False}, "derived"),
         ({"derived_from": 7}, {}, "derived_not_reviewed"),
@@ -106,6 +114,11 @@ def test_each_filter_names_its_reason(
 ) -> None:
     outcome = select_problem([make(1, **change)], replace(SFT, **recipe))
     assert (chosen(outcome), reasons(outcome)) == ([], {1: reason})
+
+
+@pytest.mark.parametrize("recipe", [{"min_review_coverage": 0.75}, {"max_review_speed": 30.0}])
+def test_what_was_read_well_enough_is_taken(recipe: dict[str, Any]) -> None:
+    assert chosen(select_problem([make(1, **SEEN)], replace(SFT, **recipe))) == [1]
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.625])
@@ -312,6 +325,9 @@ def test_each_preset_survives_being_stored(recipe: Recipe) -> None:
         ({"name": "x", "min_pass_rate": 0.9, "max_pass_rate": 0.1}, "min_pass_rate"),
         ({"name": "x", "seed": 2**70}, "seed"),
         ({"name": "x", "require_review": 1}, "require_review"),
+        ({"name": "x", "min_review_coverage": 1.5}, "min_review_coverage"),
+        ({"name": "x", "max_review_speed": 0}, "max_review_speed"),
+        ({"name": "x", "max_review_speed": float("nan")}, "max_review_speed"),
         ({"name": "x", "models": "gpt"}, "models"),
         ({"name": "x", "overlong_ratio": 0.5}, "overlong_ratio"),
         ({"name": "x", "overlong_ratio": float("nan")}, "overlong_ratio"),

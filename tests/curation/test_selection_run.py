@@ -210,6 +210,31 @@ def test_only_reviewed_traces_where_the_recipe_wants_people(
     assert excluded(selection) == {unseen.pk: "not_reviewed"}
 
 
+def test_a_recipe_can_ask_how_much_of_a_trace_its_reviewers_read(
+    project: Project, run_job: RunJob
+) -> None:
+    problem = make_problem(project, "1?")
+    names = ("half", "whole", "quick", "parent")
+    traces = {n: make_trace(problem, n + " 1" * 40, "correct") for n in names}
+    parent = traces["parent"]
+    child = make_trace(problem, "short 1", "correct", parent=parent, origin="derived")
+    reading = {"half": (0.5, 9), "whole": (1.0, 9), "quick": (1.0, 1), "parent": (1.0, 9)}
+    for name, (coverage, seconds) in reading.items():
+        ReviewOutcome.objects.create(
+            trace=traces[name], decision="accept", policy="single", coverage=coverage,
+            seconds=seconds, derived=child if name == "parent" else None,
+        )  # fmt: skip
+    spec = {"name": "read", "min_review_coverage": 0.9, "max_review_speed": 25.0,
+            "per_problem": None}  # fmt: skip
+    selection = the_selection(run_job(run_select, "select", recipe=spec))
+    assert sorted(taken(selection)) == [traces["whole"].pk, child.pk]
+    assert excluded(selection) == {
+        traces["half"].pk: "coverage_below",
+        traces["quick"].pk: "read_too_fast",
+        parent.pk: "replaced_by_derived",
+    }
+
+
 def test_contaminated_copied_and_held_back_problems_are_left_out_with_their_reasons(
     project: Project, run_job: RunJob
 ) -> None:

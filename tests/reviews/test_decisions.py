@@ -47,6 +47,23 @@ def test_accepted_cuts_make_a_derived_trace_that_is_verified_next(project: Any, 
     assert Trace.objects.get(pk=assignment.item.trace_id).text == text
 
 
+def test_coverage_comes_from_the_ranges_that_were_on_screen_not_from_a_claim(
+    project: Any, user: Any
+) -> None:
+    assignment = taken(project, user)
+    half = assignment.item.trace.char_count // 2
+    read = [[0, half, 2.0], [4, half, 9.0], [half, 10**6, 0.0]]
+    submit(assignment, coverage=1.0, read=read, seconds=7.5)
+    outcome = ReviewOutcome.objects.get()
+    assert outcome.coverage == pytest.approx(half / assignment.item.trace.char_count)
+    assert outcome.seconds == 7.5
+
+
+def test_coverage_of_an_outcome_is_unknown_when_one_of_its_reviewers_sent_none() -> None:
+    assert consensus.least([0.5, 0.25]) == 0.25
+    assert consensus.least([0.5, None]) is None and consensus.least([]) is None
+
+
 def test_a_flawed_trace_keeps_no_cuts_and_is_rejected(project: Any, user: Any) -> None:
     submit(taken(project, user), decision="flawed", cuts=[{"start": 8, "end": 12}])
     assert ReviewOutcome.objects.get().decision == "reject"

@@ -88,7 +88,9 @@ def test_too_little_read_is_refused_where_the_queue_asks_for_more(project: Any, 
     with pytest.raises(BadReview) as caught:
         judge(queue, user, coverage=0.5)
     assert caught.value.code == "too_little_read"
-    assert judge(queue, user, coverage=0.8, read=[[0, 20, 3.5]]).read == [[0, 20, 3.5]]
+    with pytest.raises(BadReview, match="80 % is read"):  # the ranges count, not the claim
+        judge(queue, user, coverage=1.0, read=[[0, 2, 3.5]])
+    assert judge(queue, user, coverage=0.8, read=[[0, 90, 3.5]]).read == [[0, 90, 3.5]]
 
 
 def test_a_tab_that_is_behind_gets_the_other_draft_and_loses_nothing(
