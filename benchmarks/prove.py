@@ -172,3 +172,75 @@ def subjects(teacher: Teacher, count: int, seed: int) -> list[tuple[Problem, dic
                 found.append((problem, arms | {SPAN: span_of(analysis, "repeats", number)}))
     print(f"{len(problems)} problems, {len(starts)} hints, {len(found)} traces with a cut")
     return found
+
+
+Results = dict[int, dict[str, tuple[int, int]]]
+
+
+def continued(
+    teacher: Teacher, chosen: Sequence[tuple[Problem, dict[str, Prefix]]], k: int
+) -> Results:
+    """Trace -> arm -> (right, asked): ``k`` continuations of each prefix, all arms in one go."""
+    asked = [
+        (number, arm, problem, prefix.text)
+        for number, (problem, arms) in enumerate(chosen)
+        for arm, prefix in arms.items()
+        for _ in range(k)
+    ]
+    texts = teacher([row[2] for row in asked], [row[3] for row in asked])
+    found: Results = defaultdict(lambda: defaultdict(lambda: (0, 0)))
+    for (number, arm, problem, _), text in zip(asked, texts, strict=True):
+        right, n = found[number][arm]
+        found[number][arm] = (right + is_right(text, problem), n + 1)
+    return found
+
+
+def report(results: Results, seconds: float) -> dict[str, float]:
+    """Print the table; the figures of the last line."""
+    arms = (*ARMS, SPAN)
+    figures: dict[str, float] = {"traces": len(results), "seconds": round(seconds)}
+    pruned = {row.arm: row for row in compare(results, arms, PRUNED)}
+    print(f"{'arm':<12} {'n':>5} {'rate':>6} {'to original':>12} 95 %               to pruned 95 %")
+    for row in compare(results, arms, ORIGINAL):
+        other, name = pruned[row.arm], row.arm.replace(" ", "_")
+        print(
+            f"{row.arm:<12} {row.n:>5} {row.rate:>6.3f} {row.difference:>+12.3f}"
+            f" {row.low:+.3f} to {row.high:+.3f}  {other.difference:+.3f}"
+            f" {other.low:+.3f} to {other.high:+.3f}"
+        )
+        figures |= {
+            f"{name}_rate": round(row.rate, 4),
+            f"{name}_low": round(row.low, 4),
+            f"{name}_high": round(row.high, 4),
+            f"{name}_to_pruned_high": round(other.high, 4),
+        }
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", type=int, default=9000)
+    parser.add_argument("--samples", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="write the prefixes and their results here")
+    options = parser.parse_args()
+    started = time.monotonic()
+    checkpoint = Checkpoint(paths.home() / "bench" / "prove.jsonl")
+    teacher = Teacher(options.seed, checkpoint)
+    chosen = subjects(teacher, options.problems, options.seed)
+    results = continued(teacher, chosen, options.samples)
+    if options.out:
+        rows = [
+            {arm: [prefix.text, *results[n][arm]] for arm, prefix in arms.items()}
+            for n, (_, arms) in enumerate(chosen)
+        ]
+        options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if teacher.kept:
+        print(f"{teacher.kept} of {teacher.asked} samples came from {checkpoint.path}")
+    figures = report(results, time.monotonic() - started)
+    checkpoint.path.unlink(missing_ok=True)
+    print(json.dumps({"name": "prove", "figures": figures}))
+
+
+if __name__ == "__main__":
+    main()

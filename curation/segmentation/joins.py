@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from curation.segmentation.analysis import analyse
@@ -62,6 +62,34 @@ class Problem:
 
     code: str
     place: int
+
+
+def opens_dangling(text: str) -> bool:
+    """Whether a text begins with an opener that leans on a sentence before it."""
+    return _OPENER.match(text) is not None
+
+
+def with_bridges(text: str, derived: Derived, bridges: Mapping[int, str]) -> Derived:
+    """A derived text with a sentence put over some of its seams; they are insertions like others.
+
+    ``text`` is the parent's; ``bridges``: number of the kept range behind the seam (from 1) -> the
+    sentence.
+    """
+    pieces: list[str] = []
+    insertions: list[tuple[int, str]] = []
+    old = size = 0
+    inserted = dict(derived.insertions)
+    for number, (start, end) in enumerate(derived.kept):
+        put = inserted.get(old, "")
+        old += len(put) + end - start
+        if bridge := bridges.get(number, ""):
+            capital = put.lstrip()
+            put = f"{put[: len(put) - len(capital)]}{bridge} {capital}"
+        if put:
+            insertions.append((size, put))
+        pieces += [put, text[start:end]]
+        size += len(put) + end - start
+    return Derived("".join(pieces), derived.kept, tuple(insertions))
 
 
 def apply_cuts(text: str, cuts: Sequence[Cut], *, clean: bool = True) -> Derived:

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curation.segmentation.kinds import KINDS
+from curation.segmentation.joins import opens_dangling
+from curation.segmentation.kinds import KINDS, TAG
+from curation.segmentation.protect import protected_ranges
 from curation.segmentation.types import Segment
 
 _SPACE = re.compile(r"\s+")
-_JSON = re.compile(r"\[[\s\S]*\]|\{[\s\S]*\}")
+_NUMBER = re.compile(r"\d+")
 BRIDGE_LIMIT = 300
+# Of the text on either side of a seam so much is shown, and the numbers of a bridge stand in it.
+SEAM_CONTEXT = 600
+# Why an answer is refused.
+EMPTY, NOT_JSON, WRONG_SHAPE = "empty", "not_json", "wrong_shape"
+LOST, INVENTED, REORDERED = "lost_text", "invented_text", "reordered"
+INSIDE_FORMULA, UNKNOWN_KIND, UNKNOWN_STEP = "inside_formula", "unknown_kind", "unknown_step"
+MISSING_STEP, TOO_LONG, MARKUP = "missing_step", "too_long", "markup"
+NEW_NUMBER, DANGLING = "new_number", "dangling"
 
 SPLIT = (
     "Split the text between the marks into consecutive steps of reasoning. Answer with a JSON list"
@@ -35,7 +46,11 @@ SMOOTH = (
 
 
 class BadAnswer(ValueError):
-    """The model's answer cannot be used; the message says why."""
+    """The model's answer cannot be used: ``code`` is one of the reasons above."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +58,13 @@ class Fidelity:
     """How parts compare with a text, in order: code points lost and invented, and where first.
 
     White space at the edges of parts is not counted: models drop it, and it is put back.
+    ``moved`` counts those of the invented that do stand in the text, but elsewhere.
     """
 
     missing: int
     invented: int
     place: int | None
+    moved: int = 0
 
     @property
     def whole(self) -> bool:
@@ -62,34 +79,51 @@ def split_prompt(text: str) -> str:
 def label_prompt(steps: Sequence[str]) -> str:
     """The request to label steps."""
     lines = "\n".join(f"{i}: {_SPACE.sub(' ', step).strip()}" for i, step in enumerate(steps))
-    return f"{LABEL}{', '.join(kind for kind in KINDS if kind != 'tag')}.\n{lines}"
+    return f"{LABEL}{', '.join(kind for kind in KINDS if kind != TAG)}.\n{lines}"
 
 
 def smooth_prompt(before: str, after: str) -> str:
     """The request for a sentence over a seam."""
-    return f"{SMOOTH}\nBEFORE:\n{before[-600:]}\nAFTER:\n{after[:600]}"
+    return f"{SMOOTH}\nBEFORE:\n{before[-SEAM_CONTEXT:]}\nAFTER:\n{after[:SEAM_CONTEXT]}"
 
 
 def read_parts(text: str, answer: str) -> list[tuple[int, int]]:
     """Ranges of the parts a model gave, which partition ``text``; BadAnswer unless it is faithful.
 
-    White space between parts goes to the part before it.
+    White space between parts goes to the part before it. No part may begin within a formula or a
+    fence.
     """
     parts = _json(answer)
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise BadAnswer("the answer is no list of strings")
+        raise BadAnswer(WRONG_SHAPE, "the answer is no list of strings")
     found = fidelity(text, parts)
     if not found.whole:
-        raise BadAnswer(
-            f"{found.missing} characters lost, {found.invented} invented, first at {found.place}"
-        )
+        raise BadAnswer(_why(found), _how(found))
     ends: list[int] = []
     cursor = 0
     for part in (part for part in parts if part.strip()):
         cursor = text.index(part.strip(), cursor) + len(part.strip())
         ends.append(cursor)
     starts = [0, *(_next_word(text, end) for end in ends[:-1])]
+    _outside_formulas(text, starts)
     return list(zip(starts, [*starts[1:], len(text)], strict=True))
+
+
+def _why(found: Fidelity) -> str:
+    if found.invented:
+        return REORDERED if found.moved == found.invented else INVENTED
+    return LOST
+
+
+def _how(found: Fidelity) -> str:
+    return f"{found.missing} characters lost, {found.invented} invented, first at {found.place}"
+
+
+def _outside_formulas(text: str, starts: Sequence[int]) -> None:
+    for block in protected_ranges(text, 0, len(text)):
+        at = bisect_left(starts, block.start + 1)
+        if at < len(starts) and starts[at] < block.end:
+            raise BadAnswer(INSIDE_FORMULA, f"a part begins within a formula at {starts[at]}")
 
 
 def _next_word(text: str, place: int) -> int:
@@ -104,7 +138,7 @@ def fidelity(text: str, parts: Sequence[str]) -> Fidelity:
     A part that is not found behind the one before it counts as invented; what is skipped before a
     part that is found counts as missing.
     """
-    cursor = missing = invented = 0
+    cursor = missing = invented = moved = 0
     place: int | None = None
     for part in parts:
         bare = part.strip()
@@ -113,6 +147,7 @@ def fidelity(text: str, parts: Sequence[str]) -> Fidelity:
         at = text.find(bare, cursor)
         if at < 0:
             invented += len(bare)
+            moved += len(bare) if bare in text else 0
             place = cursor if place is None else place
             continue
         if lost := len(text[cursor:at].strip()):
@@ -122,42 +157,61 @@ def fidelity(text: str, parts: Sequence[str]) -> Fidelity:
     if lost := len(text[cursor:].strip()):
         missing += lost
         place = cursor if place is None else place
-    return Fidelity(missing, invented, place)
+    return Fidelity(missing, invented, place, moved)
 
 
 def read_labels(segments: Sequence[Segment], answer: str) -> list[Segment]:
-    """The same leaves with the model's kinds; BadAnswer for unknown kinds or numbers."""
+    """The same leaves with the model's kinds; BadAnswer unless each has one that is known."""
     given = _json(answer)
     if not isinstance(given, dict):
-        raise BadAnswer("the answer is no object from numbers to kinds")
-    kinds: dict[int, str] = {}
+        raise BadAnswer(WRONG_SHAPE, "the answer is no object from numbers to kinds")
+    known = {str(number): number for number in range(len(segments))}
     for number, kind in given.items():
-        if not str(number).isdigit() or int(number) >= len(segments) or kind not in KINDS:
-            raise BadAnswer(f"{number!r}: {kind!r} is no kind of a step")
-        kinds[int(number)] = kind
+        if number not in known:
+            raise BadAnswer(UNKNOWN_STEP, f"there is no step {number!r:.40}")
+        if kind not in KINDS or kind == TAG:
+            raise BadAnswer(UNKNOWN_KIND, f"{kind!r:.40} is no kind of a step")
+    if missing := [number for number in known if number not in given]:
+        raise BadAnswer(MISSING_STEP, f"step {missing[0]} has no kind")
     return [
-        Segment(leaf.start, leaf.end, kinds.get(i, leaf.kind), leaf.path)
-        for i, leaf in enumerate(segments)
+        Segment(leaf.start, leaf.end, given[str(i)], leaf.path) for i, leaf in enumerate(segments)
     ]
 
 
 def read_bridge(before: str, after: str, answer: str) -> str:
-    """A sentence for a seam; BadAnswer when it is long or brings a number that neither side has."""
-    bridge = _SPACE.sub(" ", answer).strip()
-    if len(bridge) > BRIDGE_LIMIT or "\\boxed" in bridge or "<" in bridge:
-        raise BadAnswer("a bridge is one short sentence without markup")
-    known = set(re.findall(r"\d+", before + after))
-    if new := [number for number in re.findall(r"\d+", bridge) if number not in known]:
-        raise BadAnswer(f"the bridge states {new[0]}, which stands on neither side")
+    """A sentence for a seam, or nothing; BadAnswer when it is long, brings markup, a number that
+    neither side has, or an opener that leans on what is gone ("Wait, ")."""
+    bridge = _SPACE.sub(" ", _said(answer)).strip()
+    if len(bridge) > BRIDGE_LIMIT:
+        raise BadAnswer(TOO_LONG, f"a bridge of {len(bridge)} characters is no short sentence")
+    if any(mark in bridge for mark in "\\<`$"):
+        raise BadAnswer(MARKUP, "a bridge is a plain sentence")
+    shown = before[-SEAM_CONTEXT:] + after[:SEAM_CONTEXT]
+    known = set(_NUMBER.findall(shown))
+    if new := [number for number in _NUMBER.findall(bridge) if number not in known]:
+        raise BadAnswer(NEW_NUMBER, f"the bridge states {new[0]:.40}, which stands on neither side")
+    if opens_dangling(bridge + " "):
+        raise BadAnswer(DANGLING, "the bridge begins with a word that answers what is gone")
     return bridge
 
 
+def _said(answer: str) -> str:
+    """What a model says behind its own reasoning."""
+    return answer.rpartition("</think>")[2]
+
+
 def _json(answer: str) -> object:
-    match = _JSON.search(answer)
-    if match is None:
-        raise BadAnswer("the answer holds no JSON")
+    """The list or object of an answer, from its first bracket to the last that may close it."""
+    said = _said(answer)
+    if not said.strip():
+        raise BadAnswer(EMPTY, "the answer is empty")
+    starts = [place for place in (said.find("["), said.find("{")) if place >= 0]
+    if not starts:
+        raise BadAnswer(NOT_JSON, "the answer holds no JSON")
+    start = min(starts)
+    end = said.rfind("]" if said[start] == "[" else "}")
     try:
-        value: object = json.loads(match.group())
-    except ValueError as error:
-        raise BadAnswer(f"the answer's JSON cannot be read: {error}") from None
+        value: object = json.loads(said[start : end + 1])
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(NOT_JSON, f"the answer's JSON cannot be read: {error}") from None
     return value

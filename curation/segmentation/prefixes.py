@@ -56,7 +56,7 @@ def arms_of(analysis: Analysis, policy: str, seed: int) -> dict[str, Prefix] | N
     size = sum(cut.end - cut.start for cut in cuts)
     if not cuts:
         return None
-    elsewhere = random_cuts(analysis, position, size, seed)
+    elsewhere = random_cuts(analysis, position, size, seed, without=cuts)
     return {
         ORIGINAL: _prefix(analysis.text, ORIGINAL, position, []),
         PRUNED: _prefix(analysis.text, PRUNED, position, cuts),
@@ -70,10 +70,29 @@ def _prefix(text: str, arm: str, position: int, cuts: Sequence[Cut]) -> Prefix:
     return Prefix(arm, derived.text, position, derived.kept)
 
 
-def random_cuts(analysis: Analysis, position: int, size: int, seed: int) -> list[Cut]:
+def span_of(analysis: Analysis, policy: str, seed: int) -> Prefix | None:
+    """A prefix that lacks one span of code points, drawn by ``seed``, as long as what the policy
+    cuts before the answer; it may begin and end within a leaf. None where ``arms_of`` is None."""
+    position = before_answer(analysis)
+    if position is None:
+        return None
+    size = sum(c.end - c.start for c in POLICIES[policy](analysis) if c.end <= position)
+    low = analysis.segments[reasoning_leaves(analysis)[0]].start
+    if not size:
+        return None
+    start = random.Random(seed).randint(low, position - size)  # noqa: S311 not secret
+    kept = ((0, start), (start + size, position))
+    text = analysis.text[:start] + analysis.text[start + size : position]
+    return Prefix(RANDOM, text, position, kept)
+
+
+def random_cuts(
+    analysis: Analysis, position: int, size: int, seed: int, without: Sequence[Cut] = ()
+) -> list[Cut]:
     """Whole leaves drawn by ``seed``, about ``size`` code points of them, before ``position``.
 
-    Of the draws the one whose size is nearest is taken, at least one leaf.
+    Of the draws the one whose size is nearest is taken, at least one leaf. A draw that drops the
+    same as ``without`` is drawn again: it would compare the policy with itself.
     """
     low, high = reasoning_leaves(analysis)
     free = [i for i in range(low, high) if analysis.segments[i].end <= position]
@@ -82,6 +101,8 @@ def random_cuts(analysis: Analysis, position: int, size: int, seed: int) -> list
     for _ in range(20):
         draw.shuffle(free)
         chosen = _up_to(analysis, free, size)
+        if _inside(analysis, chosen, without):
+            continue
         if not best or _gap(analysis, chosen, size) < _gap(analysis, best, size):
             best = chosen
     return [
@@ -99,6 +120,12 @@ def _up_to(analysis: Analysis, order: Sequence[int], size: int) -> list[int]:
             chosen.append(index)
             total += length
     return chosen
+
+
+def _inside(analysis: Analysis, chosen: Sequence[int], cuts: Sequence[Cut]) -> bool:
+    """Whether all of these leaves are dropped by the cuts anyway."""
+    leaves = [analysis.segments[i] for i in chosen]
+    return all(any(c.start <= leaf.start and leaf.end <= c.end for c in cuts) for leaf in leaves)
 
 
 def _gap(analysis: Analysis, chosen: Sequence[int], size: int) -> int:
@@ -170,7 +197,7 @@ class Comparison:
     """Pass rate of an arm, and its difference to the original with a 95 % interval.
 
     The interval is that of the mean of the differences per trace: samples of one trace are not
-    independent.
+    independent. ``compare`` may take another arm than the original to compare with.
     """
 
     arm: str
@@ -183,15 +210,17 @@ class Comparison:
 
 
 def compare(
-    results: Mapping[int, Mapping[str, tuple[int, int]]], arms: Sequence[str] = ARMS
+    results: Mapping[int, Mapping[str, tuple[int, int]]],
+    arms: Sequence[str] = ARMS,
+    against: str = ORIGINAL,
 ) -> list[Comparison]:
     """``results``: trace -> arm -> (correct, judged); a trace that lacks an arm is not in it."""
     found = []
     for arm in arms:
         pairs = [
-            (row[arm], row[ORIGINAL])
+            (row[arm], row[against])
             for row in results.values()
-            if arm in row and ORIGINAL in row and row[arm][1] and row[ORIGINAL][1]
+            if arm in row and against in row and row[arm][1] and row[against][1]
         ]
         if pairs:
             found.append(_compared(arm, pairs))

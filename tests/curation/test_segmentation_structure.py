@@ -17,7 +17,6 @@ from curation.segmentation import (
     apply_cuts,
     check_derived,
     cuts_of,
-    llm,
     propose_cuts,
     segment,
     split_reasoning,
@@ -376,33 +375,3 @@ def test_labels_are_found_by_quote_in_an_edited_text_nearest_to_where_they_were(
     assert (placed[0].status, edited[placed[0].start : placed[0].end]) == (FOUND, "beta.")
     assert placed[0].start == 23
     assert placed[1].status == LOST
-
-
-def test_parts_of_a_model_must_be_the_text_in_its_order() -> None:
-    text = "First a.\n\nThen b. Then c."
-    assert llm.read_parts(text, json.dumps(["First a.", "Then b.", "Then c."])) == [
-        (0, 10), (10, 18), (18, len(text)),
-    ]  # fmt: skip
-    for wrong in (
-        ["Then b.", "First a.", "Then c."],
-        ["First a.", "Then c."],
-        ["First a.", "Then b.", "Then c.", "Bye"],
-    ):
-        with pytest.raises(llm.BadAnswer):
-            llm.read_parts(text, json.dumps(wrong))
-    swapped = llm.fidelity(text, ["Then b.", "First a.", "Then c."])
-    assert (swapped.missing, swapped.invented) == (8, 8)
-    with pytest.raises(llm.BadAnswer):
-        llm.read_parts(text, "I cannot do that")
-
-
-def test_labels_and_bridges_of_a_model_are_checked() -> None:
-    leaves = [Segment(0, 5, "fact", ()), Segment(5, 9, "fact", ())]
-    assert [s.kind for s in llm.read_labels(leaves, '{"1": "plan"}')] == ["fact", "plan"]
-    for wrong in ('{"7": "plan"}', '{"0": "joke"}', "[1]", "{"):
-        with pytest.raises(llm.BadAnswer):
-            llm.read_labels(leaves, wrong)
-    assert llm.read_bridge("x is 5.", "So 5.", " Hence this. ") == "Hence this."
-    for wrong in ("It is 6.", "a" * 400, "\\boxed{5}"):
-        with pytest.raises(llm.BadAnswer):
-            llm.read_bridge("x is 5.", "So 5.", wrong)
