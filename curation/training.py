@@ -7,6 +7,8 @@ database's clock; every post of its worker renews it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, transaction
@@ -75,6 +77,19 @@ def take(run: TrainingRun, worker: str, versions: str) -> None:
     run.refresh_from_db()
 
 
+@contextmanager
+def held(run: TrainingRun, epoch: int | None) -> Iterator[None]:
+    """A transaction in which the run has no other trainer; NotYours when it was taken since.
+
+    ``epoch`` is the one that ``take`` gave; None from a trainer that does not tell it.
+    """
+    with transaction.atomic():
+        now = TrainingRun.objects.select_for_update().values_list("epoch", flat=True).get(pk=run.pk)
+        if epoch is not None and epoch != now:
+            raise NotYours(f"another trainer took this run (epoch {now}, yours is {epoch})")
+        yield
+
+
 def renew(run: TrainingRun) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -84,10 +99,13 @@ def renew(run: TrainingRun) -> None:
         )
 
 
-def record_metrics(run: TrainingRun, metrics: list[dict[str, Any]]) -> int:
+def record_metrics(
+    run: TrainingRun, metrics: list[dict[str, Any]], epoch: int | None = None
+) -> int:
     """Store metrics by (step, name); a repeat overwrites. Returns how many were stored.
 
-    Numbers that are not finite are left out; ValueError for a step that no run can reach.
+    Numbers that are not finite are left out; ValueError for a step that no run can reach, NotYours
+    for an ``epoch`` that is over.
     """
     rows = {}
     for item in metrics[:MAX_METRICS]:
@@ -98,7 +116,7 @@ def record_metrics(run: TrainingRun, metrics: list[dict[str, Any]]) -> int:
         if not 0 <= key[0] <= MAX_STEP:
             raise ValueError(f"step {key[0]}")
         rows[key] = TrainingMetric(run=run, step=key[0], name=key[1], value=float(value))
-    with transaction.atomic():
+    with held(run, epoch):
         TrainingMetric.objects.bulk_create(
             rows.values(),
             update_conflicts=True,
@@ -119,18 +137,24 @@ def set_steps(run: TrainingRun, rows: dict[tuple[int, str], TrainingMetric]) -> 
     TrainingRun.objects.filter(pk=run.pk).update(**changes)
 
 
-def record_evaluation(run: TrainingRun, data: dict[str, Any]) -> TrainingResult:
-    """Store how start, student or teacher did on held-back problems; a repeat overwrites."""
+def record_evaluation(
+    run: TrainingRun, data: dict[str, Any], epoch: int | None = None
+) -> TrainingResult:
+    """Store how start, student or teacher did on held-back problems; a repeat overwrites.
+
+    Raises JobError for a message that is none, NotYours for an ``epoch`` that is over.
+    """
     if data.get("role") not in ROLES:
         raise JobError("bad_role", f"role: one of {', '.join(ROLES)}")
     counts = {name: count_of(data, name) for name in VERDICTS}
     kept = ("model", "verifier", "sampling", "problems", "pass_rate", "interval")
     detail: dict[str, Any] = {name: data.get(name) for name in (*kept, "problems_sha256")}
     detail["results"] = list(data.get("results") or [])[:MAX_RESULTS]
-    result, _ = TrainingResult.objects.update_or_create(
-        run=run, subject=data["role"], defaults={**counts, "detail": detail}
-    )
-    renew(run)
+    with held(run, epoch):
+        result, _ = TrainingResult.objects.update_or_create(
+            run=run, subject=data["role"], defaults={**counts, "detail": detail}
+        )
+        renew(run)
     return result
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -28,6 +30,25 @@ def body_of(request: Request) -> dict[str, Any]:
     return request.data
 
 
+def epoch_of(request: Request) -> int | None:
+    """``?epoch=``, by which a trainer says which taking of the run it speaks for."""
+    given = request.query_params.get("epoch")
+    if given is None:
+        return None
+    if not given.isdecimal():
+        raise serializers.ValidationError({"epoch": "a whole number"})
+    return int(given)
+
+
+@contextmanager
+def conflicts() -> Iterator[None]:
+    """409 for a trainer that does not have the run."""
+    try:
+        yield
+    except training.NotYours as error:
+        raise Conflict(str(error)) from error
+
+
 class RunSerializer(serializers.ModelSerializer[TrainingRun]):
     project: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     export = serializers.CharField(source="export.digest", read_only=True)
@@ -40,8 +61,8 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
         model = TrainingRun
         fields = [
             "id", "project", "name", "state", "export", "method", "base_model", "config", "worker",
-            "last_step", "total_steps", "error", "model_path", "student", "summary", "created_at",
-            "started_at", "finished_at",
+            "epoch", "last_step", "total_steps", "error", "model_path", "student", "summary",
+            "created_at", "started_at", "finished_at",
         ]  # fmt: skip
 
     def get_method(self, run: TrainingRun) -> str:
@@ -115,10 +136,8 @@ class TrainingRuns(ReadOnly):
         if not worker:
             raise serializers.ValidationError({"worker": "a name is needed"})
         versions = orjson.dumps(body_of(request).get("versions") or {}).decode()
-        try:
+        with conflicts():
             training.take(run, worker, versions)
-        except training.NotYours as error:
-            raise Conflict(str(error)) from error
         return Response(self.get_serializer(run).data)
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
@@ -128,7 +147,8 @@ class TrainingRuns(ReadOnly):
         if not isinstance(request.data, list):
             raise serializers.ValidationError({"metrics": "a list is needed"})
         try:
-            accepted = training.record_metrics(run, request.data)
+            with conflicts():
+                accepted = training.record_metrics(run, request.data, epoch_of(request))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise serializers.ValidationError({"metrics": f"bad item: {error}"}) from error
         return Response({"accepted": accepted, "state": run.state})
@@ -144,17 +164,16 @@ class TrainingRuns(ReadOnly):
     @action(detail=True, methods=["post"])
     def evaluations(self, request: Request, pk: str | None = None) -> Response:
         run = self.living()
-        training.record_evaluation(run, body_of(request))
+        with conflicts():
+            training.record_evaluation(run, body_of(request), epoch_of(request))
         return Response({"state": run.state})
 
     @extend_schema(request=OpenApiTypes.OBJECT)
     @action(detail=True, methods=["post"])
     def finish(self, request: Request, pk: str | None = None) -> Response:
         run = self.held()
-        try:
+        with conflicts():
             training.finish(run, body_of(request))
-        except training.NotYours as error:
-            raise Conflict(str(error)) from error
         run.refresh_from_db()
         return Response(self.get_serializer(run).data)
 

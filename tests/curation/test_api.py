@@ -215,6 +215,10 @@ def test_a_trainer_takes_reports_and_finishes_a_run(
     assert post(api, f"training-runs/{run}/metrics/", metrics).status_code == 200
     evaluation = {"role": "student", "correct": 6, "incorrect": 4, "model": "s"}
     assert post(api, f"training-runs/{run}/evaluations/", evaluation).status_code == 200
+    for action, body in (("metrics", metrics), ("evaluations", evaluation)):
+        assert post(api, f"training-runs/{run}/{action}/?epoch=0", body).status_code == 409
+        assert post(api, f"training-runs/{run}/{action}/?epoch=1", body).status_code == 200
+        assert post(api, f"training-runs/{run}/{action}/?epoch=x", body).status_code == 400
     end = {"worker": "w1", "state": "done", "model": {"name": "student-x", "path": "/m"}}
     done = post(api, f"training-runs/{run}/finish/", end).json()
     assert (done["state"], done["last_step"], done["total_steps"]) == ("done", 1, 10)

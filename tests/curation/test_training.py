@@ -57,6 +57,21 @@ def test_a_post_renews_the_lease(run: TrainingRun) -> None:
         training.take(run, "b", "{}")
 
 
+def test_a_trainer_that_was_thought_dead_writes_nothing_any_more(run: TrainingRun) -> None:
+    training.take(run, "a", "{}")
+    first = run.epoch
+    expire(run)
+    training.take(run, "b", "{}")
+    loss = [{"step": 1, "name": "loss", "value": 2.5}]
+    with pytest.raises(training.NotYours):
+        training.record_metrics(run, loss, first)
+    with pytest.raises(training.NotYours):
+        training.record_evaluation(run, {"role": "student", "correct": 9}, first)
+    assert not run.metrics.exists()
+    assert not run.results.exists()
+    assert training.record_metrics(run, loss, run.epoch) == 1
+
+
 def test_a_repeated_metric_overwrites_and_none_that_is_not_finite_is_kept(
     run: TrainingRun,
 ) -> None:

@@ -300,6 +300,22 @@ def test_a_conflict_means_taken_and_is_not_asked_again() -> None:
     assert calls == ["/api/v1/training-runs/7/start/"]
 
 
+def test_what_is_posted_names_the_taking_of_the_run_it_speaks_for() -> None:
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(200, json={"state": "running", "epoch": 4})
+
+    mine = client(handler)
+    mine.start("7", "me", {})
+    assert mine.metrics("7", []) == "running"
+    assert asked == [
+        "/api/v1/training-runs/7/start/",
+        "/api/v1/training-runs/7/metrics/?epoch=4",
+    ]
+
+
 def test_pages_are_followed_on_our_server_only() -> None:
     asked = []
 

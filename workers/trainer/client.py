@@ -57,6 +57,7 @@ class TrainingClient:
             timeout=httpx.Timeout(60.0, connect=10.0),
             transport=transport,
         )
+        self._epochs: dict[str, int] = {}  # by run: which taking of it is ours
 
     def close(self) -> None:
         """Give the connections back."""
@@ -78,7 +79,10 @@ class TrainingClient:
 
     def start(self, run_id: str, worker: str, versions: dict[str, str]) -> dict[str, Any]:
         """Take the run; Taken if another has it."""
-        return self._post(run_id, "start", {"worker": worker, "versions": versions})
+        run = self._post(run_id, "start", {"worker": worker, "versions": versions})
+        if isinstance(run.get("epoch"), int):
+            self._epochs[run_id] = run["epoch"]
+        return run
 
     def metrics(self, run_id: str, points: list[dict[str, Any]]) -> str:
         """Post points (or none, as a heartbeat); returns the run's state."""
@@ -134,7 +138,10 @@ class TrainingClient:
         return self._json("GET", path, params=query or None)
 
     def _post(self, run_id: str, action: str, body: object) -> dict[str, Any]:
-        return self._json("POST", f"training-runs/{_segment(run_id)}/{action}/", json=body)
+        epoch = self._epochs.get(run_id)
+        params = None if epoch is None else {"epoch": epoch}
+        path = f"training-runs/{_segment(run_id)}/{action}/"
+        return self._json("POST", path, json=body, params=params)
 
     @_retried
     def _json(self, method: str, path: str | httpx.URL, **given: Any) -> dict[str, Any]:
