@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from made_traces import MADE, Made
-
 from curation.segmentation import analyse, apply_cuts, propose_cuts, segment, split_reasoning
+from tests.curation.made_trace import Made
+from tests.curation.made_traces import MADE
 
 made = pytest.mark.parametrize("trace", MADE, ids=lambda trace: trace.name)
 
