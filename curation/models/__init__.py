@@ -26,6 +26,7 @@ from curation.models.judgement import (
     RewardSeries,
 )
 from curation.models.proof import ContinuationProbe
+from curation.models.refinement import RefineAnswer
 from curation.models.segment import CutProposal, Segment, Segmentation
 from curation.models.outcome import ReviewOutcome
 from curation.models.selection import Recipe, Selection, SelectionExclusion, SelectionRow
@@ -74,6 +75,7 @@ __all__ = [
     "PseudoReference",
     "Recipe",
     "ReferenceDispute",
+    "RefineAnswer",
     "ReviewOutcome",
     "RewardSeries",
     "Schedule",
