@@ -275,15 +275,31 @@ class Preferences(Created):
 
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):
+    text = serializers.SerializerMethodField()
+    deleted = serializers.SerializerMethodField()
+    earlier = serializers.SerializerMethodField()
+
     class Meta:
         model = Comment
         fields = ["id", "trace", "user", "parent", "start", "end", "quote_sha256", "text",
-                  "resolved_at", "created_at"]  # fmt: skip
+                  "deleted", "earlier", "resolved_at", "created_at"]  # fmt: skip
+
+    def get_text(self, row: Comment) -> str:
+        return comments.current_text(row)
+
+    def get_deleted(self, row: Comment) -> bool:
+        return comments.deleted(row)
+
+    def get_earlier(self, row: Comment) -> list[str]:
+        """What it said before its author changed it, oldest first."""
+        return comments.earlier(row)
 
 
 @documented("comments")
 class Comments(Created):
-    queryset = Comment.objects.all()
+    """Words on ranges of a trace; an edit or a deletion is a new version of one's own."""
+
+    queryset = Comment.objects.all().select_related("trace__project").prefetch_related("versions")
     serializer_class = CommentSerializer
     project_path = "trace__project"
     filters = {"trace": "trace", "user": "user"}
@@ -296,6 +312,29 @@ class Comments(Created):
         )
         project_for(request, trace.project.slug, Role.REVIEWER)
         return comments.add_comment(trace, request.user, data)
+
+    def own(self) -> Comment:
+        row: Comment = self.get_object()
+        access.require(self.request.user, row.trace.project, Role.REVIEWER)
+        return row
+
+    @extend_schema(request=OpenApiTypes.OBJECT)
+    def partial_update(self, request: Request, pk: str | None = None) -> Response:
+        """New words for the caller's own comment: ``{"text": …}``."""
+        row = self.own()
+        try:
+            comments.edit_comment(row, request.user, body_of(request))
+        except decisions.BadReview as error:
+            raise refused(error) from error
+        return Response(self.get_serializer(self.get_object()).data)
+
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        """Take the caller's own comment back; its words stay in the history."""
+        try:
+            comments.delete_comment(self.own(), request.user)
+        except decisions.BadReview as error:
+            raise refused(error) from error
+        return Response(status=204)
 
 
 class GuidelineSerializer(Base):

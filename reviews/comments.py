@@ -11,17 +11,45 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from curation.models import Project, Trace
-from reviews.models import Comment, Notification
+from reviews.models import Comment, CommentVersion, Notification
 from reviews.submission import BadReview, integer, quote_hash, text_of
 
 MENTION = re.compile(r"(?<![\w@])@([\w.+-]{1,150})")
 MOST = 2000  # comments shown on one trace
 
 
+def comments_of(trace: Trace) -> list[Comment]:
+    """The comments of a trace in order, with their authors and versions."""
+    rows = Comment.objects.filter(trace=trace).select_related("user")
+    return list(rows.prefetch_related("versions").order_by("pk")[:MOST])
+
+
 def comments_json(trace: Trace, user: Any) -> list[dict[str, Any]]:
-    """The comments of a trace in order."""
-    rows = Comment.objects.filter(trace=trace).select_related("user").order_by("pk")[:MOST]
-    return [comment_json(row, user) for row in rows]
+    """The comments of a trace in order, as the page takes them."""
+    return [comment_json(row, user) for row in comments_of(trace)]
+
+
+def versions_of(row: Comment) -> list[CommentVersion]:
+    return sorted(row.versions.all(), key=lambda version: version.pk)
+
+
+def deleted(row: Comment) -> bool:
+    """Whether its author took it back; the words stay in the database."""
+    versions = versions_of(row)
+    return bool(versions and versions[-1].deleted)
+
+
+def current_text(row: Comment) -> str:
+    """What it says now: nothing when it was deleted."""
+    versions = versions_of(row)
+    return versions[-1].text if versions else row.text
+
+
+def earlier(row: Comment) -> list[str]:
+    """What it said before, oldest first; nothing of a deleted one is told."""
+    if deleted(row):
+        return []
+    return [row.text, *(v.text for v in versions_of(row))][:-1]
 
 
 def comment_json(row: Comment, user: Any) -> dict[str, Any]:
@@ -30,7 +58,9 @@ def comment_json(row: Comment, user: Any) -> dict[str, Any]:
         "parent": row.parent_id,
         "start": row.start,
         "end": row.end,
-        "text": row.text,
+        "text": current_text(row),
+        "deleted": deleted(row),
+        "earlier": earlier(row),
         "author": row.user.get_username(),
         "mine": row.user_id == user.pk,
         "resolved": row.resolved_at is not None,
@@ -38,11 +68,39 @@ def comment_json(row: Comment, user: Any) -> dict[str, Any]:
     }
 
 
-def add_comment(trace: Trace, user: Any, data: dict[str, Any]) -> Comment:
-    """Store a comment and tell those whom it mentions, and the author of what it answers."""
+def words_of(data: dict[str, Any]) -> str:
     text = text_of(data, "text").strip()
     if not text:
         raise BadReview("bad_text", "text: some words are needed")
+    return text
+
+
+def edit_comment(row: Comment, user: Any, data: dict[str, Any]) -> None:
+    """New words for one's own comment; who is mentioned for the first time is told."""
+    text = words_of(data)
+    check_own(row, user)
+    before = {name for said in [*earlier(row), current_text(row)] for name in MENTION.findall(said)}
+    with transaction.atomic():
+        row.versions.create(text=text)
+        tell(row, text, set(MENTION.findall(text)) - before, reply=False)
+
+
+def delete_comment(row: Comment, user: Any) -> None:
+    """Take one's own comment back: the page shows it no more, the rows stay."""
+    check_own(row, user)
+    row.versions.create(deleted=True)
+
+
+def check_own(row: Comment, user: Any) -> None:
+    if row.user_id != user.pk:
+        raise BadReview("not_yours", "only its author can change a comment")
+    if deleted(row):
+        raise BadReview("deleted", "this comment was deleted")
+
+
+def add_comment(trace: Trace, user: Any, data: dict[str, Any]) -> Comment:
+    """Store a comment and tell those whom it mentions, and the author of what it answers."""
+    text = words_of(data)
     start, end = integer(data, "start"), integer(data, "end")
     if (start is None) != (end is None) or (
         start is not None and end is not None and not start < end <= trace.char_count
@@ -55,7 +113,7 @@ def add_comment(trace: Trace, user: Any, data: dict[str, Any]) -> Comment:
             trace=trace, user=user, parent=parent, start=start, end=end, quote_sha256=quote,
             text=text,
         )  # fmt: skip
-        tell(row)
+        tell(row, text, set(MENTION.findall(text)), reply=True)
     return row
 
 
@@ -68,13 +126,12 @@ def parent_of(trace: Trace, pk: Any) -> Comment | None:
     return found.parent or found
 
 
-def tell(comment: Comment) -> None:
+def tell(comment: Comment, text: str, names: set[str], reply: bool) -> None:
     """A notice for each member that is mentioned, and for the author of what is answered."""
     project = comment.trace.project
-    names = set(MENTION.findall(comment.text))
     people = get_user_model().objects.filter(memberships__project=project)
     told = {u.pk: "mention" for u in people.filter(username__in=names)}
-    if comment.parent is not None:
+    if reply and comment.parent is not None:
         told.setdefault(comment.parent.user_id, "reply")
     told.pop(comment.user_id, None)
     url = reverse("read", args=[project.slug, comment.trace_id])
@@ -83,7 +140,7 @@ def tell(comment: Comment) -> None:
     Notification.objects.bulk_create(
         Notification(
             user_id=pk, project=project, kind=kind, url=url + place,
-            text=f"{author}: {comment.text}"[:300],
+            text=f"{author}: {text}"[:300],
         )
         for pk, kind in told.items()
     )  # fmt: skip

@@ -248,7 +248,7 @@ class Comment(models.Model):
     start = models.IntegerField(null=True)
     end = models.IntegerField(null=True)
     quote_sha256 = models.CharField(max_length=64, blank=True)
-    text = models.TextField()
+    text = models.TextField()  # as first written; what it became later is in versions
     resolved_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -257,6 +257,21 @@ class Comment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.trace_id} {self.start}-{self.end}"
+
+
+class CommentVersion(models.Model):
+    """What the author of a comment made of it later; append-only, the newest row is current."""
+
+    comment = models.ForeignKey(Comment, models.CASCADE, related_name="versions")
+    text = models.TextField(blank=True)
+    deleted = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["comment", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.comment_id}: {'deleted' if self.deleted else 'edited'}"
 
 
 class Notification(models.Model):

@@ -43,6 +43,7 @@ urlpatterns = [
     path(f"{P}compare/prefer/", compare.prefer, name="prefer"),
     path(f"{P}read/<int:pk>/", compare.read, name="read"),
     path(f"{P}read/<int:pk>/comments/", people.comment_add, name="comment_add"),
+    path(f"{P}read/<int:pk>/comments/<int:comment>/", people.comment_edit, name="comment_edit"),
     path(
         f"{P}read/<int:pk>/comments/<int:comment>/resolve/",
         people.comment_resolve,

@@ -91,14 +91,35 @@ def comment_add(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
     return JsonResponse(comments.comment_json(row, request.user), status=201)
 
 
-@login_required
-@require_POST
-def comment_resolve(request: HttpRequest, slug: str, pk: int, comment: int) -> JsonResponse:
-    """Mark a comment as settled, or open it again."""
+def comment_in(request: HttpRequest, slug: str, pk: int, comment: int) -> Comment:
     trace = trace_in(request, slug, pk, Role.REVIEWER)
     row = Comment.objects.filter(trace=trace, pk=comment).select_related("user").first()
     if row is None:
         raise Http404("no such comment")
+    return row
+
+
+@login_required
+@require_POST
+def comment_edit(request: HttpRequest, slug: str, pk: int, comment: int) -> JsonResponse:
+    """New words for one's own comment, or with ``{"delete": true}`` none any more."""
+    row = comment_in(request, slug, pk, comment)
+    try:
+        data = body_of(request)
+        if data.get("delete") is True:
+            comments.delete_comment(row, request.user)
+        else:
+            comments.edit_comment(row, request.user, data)
+    except BadReview as error:
+        return refused(error)
+    return JsonResponse(comments.comment_json(row, request.user))
+
+
+@login_required
+@require_POST
+def comment_resolve(request: HttpRequest, slug: str, pk: int, comment: int) -> JsonResponse:
+    """Mark a comment as settled, or open it again."""
+    row = comment_in(request, slug, pk, comment)
     comments.resolve(row, row.resolved_at is None)
     row.refresh_from_db()
     return JsonResponse(comments.comment_json(row, request.user))

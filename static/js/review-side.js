@@ -127,11 +127,12 @@ export function makeSide(root, store, text, data) {
   /* --- comments ------------------------------------------------------------------------ */
   const list = byId("comments");
   function comments() {
-    if (!data.comments.length) { list.replaceChildren(make("p", "dim", "None.")); return; }
-    const threads = data.comments.filter((c) => c.parent === null);
+    const replies = (c) => data.comments.filter((r) => r.parent === c.id && !r.deleted);
+    const threads = data.comments.filter((c) => c.parent === null && (!c.deleted || replies(c).length));
+    if (!threads.length) { list.replaceChildren(make("p", "dim", "None.")); return; }
     list.replaceChildren(...threads.map((c) => {
       const box = make("div", c.resolved ? "comment settled" : "comment");
-      for (const each of [c, ...data.comments.filter((r) => r.parent === c.id)]) box.append(comment(each));
+      for (const each of [c, ...replies(c)]) box.append(comment(each));
       const tools = make("p", "small");
       tools.append(action("reply", () => write(c)), " ", action(c.resolved ? "open again" : "settle", () => settle(c)));
       box.append(tools);
@@ -148,9 +149,29 @@ export function makeSide(root, store, text, data) {
     const row = make("p");
     row.append(make("b", "", c.author), " ");
     if (c.start !== null) row.append(action(`§${text.boxAt(c.start) + 1}`, () => text.goTo(c.start)), " ");
+    if (c.deleted) { row.append(make("span", "dim", "deleted by its author")); return row; }
     row.append(make("span", "words", c.text));
+    if (c.earlier.length) {
+      const before = make("span", "dim", " (edited)");
+      before.title = `before: ${c.earlier.join("\n— ")}`;
+      row.append(before);
+    }
+    if (c.mine) row.append(" ", action("edit", () => edit(c)), action("delete", () => remove(c)));
     return row;
   }
+  /* One's own comment: new words, or none; what it said before is kept. */
+  async function send(c, body) {
+    const answer = await post(`${root.dataset.comments}${c.id}/`, body);
+    if (!answer.ok) { window.alert((await answer.json()).detail); return; }
+    Object.assign(c, await answer.json());
+    comments();
+    changed();
+  }
+  async function edit(c) {
+    const words = await ask({ title: "Edit your comment", quote: c.start === null ? "" : text.quote(c.start, c.end), value: c.text, help: "What it said before is kept. People who are mentioned for the first time are told." });
+    if (words && words !== c.text) await send(c, { text: words });
+  }
+  const remove = (c) => window.confirm("Delete this comment?") && send(c, { delete: true });
   let ask = null, post = null;
   async function write(parent = null, range = null) {
     const words = await ask({ title: parent ? "Reply" : "Comment", quote: range ? text.quote(range.start, range.end) : "", help: `Mention people with @: ${(data.people || []).slice(0, 12).map((p) => `@${p}`).join(" ")}` });

@@ -303,7 +303,8 @@ function fromHash() {
 }
 addEventListener("hashchange", fromHash);
 text.restoreReading(data.draft?.read);
-side.talk(ask, store.post, () => draw.paint("comment", draw.domOf(data.comments.filter((c) => c.start !== null && !c.resolved))));
+const paintComments = () => draw.paint("comment", draw.domOf(data.comments.filter((c) => c.start !== null && !c.resolved && !c.deleted)));
+side.talk(ask, store.post, paintComments);
 side.others();
 fromHash();
 map.size();
@@ -314,7 +315,7 @@ root.dataset.ready = "1";
 const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));
 later(() => {
   text.watch();
-  draw.paint("comment", draw.domOf(data.comments.filter((c) => c.start !== null && !c.resolved)));
+  paintComments();
   if (!reading) { check.tokens(); check.checks(); }
 });
 countShown(text, (n) => {

@@ -156,6 +156,52 @@ def test_a_comment_tells_members_only(project: Any, user: Any, bob: Any) -> None
             comments.add_comment(trace, user, bad)
 
 
+def test_a_comment_is_changed_by_its_author_only_and_keeps_what_it_said(
+    project: Any,
+    user: Any,
+    bob: Any,  # noqa: F811
+) -> None:
+    (trace,) = make_traces(project, 1)
+    row = comments.add_comment(trace, user, {"text": "first", "start": 2, "end": 5})
+    comments.edit_comment(row, user, {"text": "second, @bob"})
+    comments.edit_comment(row, user, {"text": "third, @bob"})  # bob has been told
+    assert Notification.objects.filter(user=bob, kind="mention").count() == 1
+    (said,) = comments.comments_json(trace, bob)
+    assert (said["text"], said["earlier"], said["mine"]) == (
+        "third, @bob",
+        ["first", "second, @bob"],
+        False,
+    )
+    with pytest.raises(BadReview, match="only its author"):
+        comments.edit_comment(row, bob, {"text": "mine now"})
+    with pytest.raises(BadReview, match="only its author"):
+        comments.delete_comment(row, bob)
+    comments.delete_comment(row, user)
+    (gone,) = comments.comments_json(trace, bob)
+    assert (gone["deleted"], gone["text"], gone["earlier"]) == (True, "", [])
+    with pytest.raises(BadReview, match="was deleted"):
+        comments.edit_comment(row, user, {"text": "back"})
+    kept = [row.text, *row.versions.order_by("pk").values_list("text", flat=True)]
+    assert kept == ["first", "second, @bob", "third, @bob", ""]
+
+
+def test_comments_are_changed_over_rest_and_on_the_page(
+    project: Any, user: Any, client: Client
+) -> None:
+    (trace,) = make_traces(project, 1)
+    row = comments.add_comment(trace, user, {"text": "first"})
+    client.force_login(user)
+    at, json_body = f"/api/v1/comments/{row.pk}/", "application/json"
+    changed = client.patch(at, {"text": "second"}, json_body).json()
+    assert (changed["text"], changed["earlier"]) == ("second", ["first"])
+    assert client.patch(at, {"text": " "}, json_body).status_code == 400
+    page = f"/p/{project.slug}/read/{trace.pk}/comments/{row.pk}/"
+    assert client.post(page, {"text": "third"}, json_body).json()["text"] == "third"
+    assert client.delete(at).status_code == 204
+    assert client.get(at).json()["deleted"] is True
+    assert client.post(page, {"text": "x"}, json_body).json()["code"] == "deleted"
+
+
 def test_an_order_of_traces_is_stored_with_where_they_part(project: Any, user: Any) -> None:
     one, two, three = make_traces(project, 3)
     data = {"ranking": [[two.pk], [one.pk, three.pk]], "diverges": {str(one.pk): 4}}
