@@ -232,6 +232,51 @@ def add_export(project: Project, selection: Selection, folder: Path) -> Export:
 
 def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World:
     """One of everything, and ``problems`` problems with two traces each."""
+    source, reject = add_source(project)
+    rows = add_problems(project, source, 1, problems)
+    teacher = ModelEndpoint.objects.create(
+        project=project,
+        name="demo",
+        base_url="http://127.0.0.1:9/v1",
+        model="teacher-7b",
+        capabilities={"n": "no", "seed": "yes", "notes": {"n": "refused"}},
+        probed_at=project.created_at,
+    )
+    add_traces(rows, teacher, 2)
+    trace = Trace.objects.filter(problem=rows[0]).order_by("pk")[0]
+    add_structure(trace)
+    selection = add_selection(trace)
+    export = add_export(project, selection, folder)
+    webhook, delivery = add_webhook(project)
+    return World(
+        project=project,
+        source=source,
+        reject=reject,
+        problem=rows[0],
+        trace=trace,
+        derived=add_derived(trace),
+        teacher=teacher,
+        recipe=selection.recipe,
+        selection=selection,
+        export=export,
+        run=add_run(export),
+        job=add_job(project, user),
+        schedule=Schedule.objects.create(
+            project=project,
+            name="nightly",
+            cron="0 3 * * *",
+            kind="export",
+            params={"format": "trl_sft"},
+        ),
+        cluster=add_cluster(rows),
+        hit=add_hit(rows[0]),
+        webhook=webhook,
+        delivery=delivery,
+    )
+
+
+def add_source(project: Project) -> tuple[Source, ImportReject]:
+    """A source with one file, of which one row was refused."""
     source = Source.objects.create(
         project=project, name="numbers", licence="MIT", mapping={"text": "question"}
     )
@@ -247,22 +292,15 @@ def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World
         raw=HOSTILE.encode() + b"\xff",
         raw_sha256=sha("r"),
     )
-    rows = add_problems(project, source, 1, problems)
-    teacher = ModelEndpoint.objects.create(
-        project=project,
-        name="demo",
-        base_url="http://127.0.0.1:9/v1",
-        model="teacher-7b",
-        capabilities={"n": "no", "seed": "yes", "notes": {"n": "refused"}},
-        probed_at=project.created_at,
-    )
-    add_traces(rows, teacher, 2)
-    trace = Trace.objects.filter(problem=rows[0]).order_by("pk")[0]
-    add_structure(trace)
+    return source, reject
+
+
+def add_derived(trace: Trace) -> Trace:
+    """The first hundred characters of the trace, as a reviewer accepted them."""
     derived = Trace.objects.create(
-        project=project,
-        problem=rows[0],
-        source=source,
+        project_id=trace.project_id,
+        problem_id=trace.problem_id,
+        source_id=trace.source_id,
         origin="derived",
         identity=sha("derived"),
         model="teacher-7b",
@@ -273,10 +311,14 @@ def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World
         kept_ranges=[[0, 100]],
     )
     ReviewOutcome.objects.create(trace=trace, decision="accept", derived=derived, policy="single")
-    recipe = store_recipe(project, PRESETS["sft-verified"])
+    return derived
+
+
+def add_selection(trace: Trace) -> Selection:
+    """A frozen selection in which the trace is a row, and is also left out."""
     selection = Selection.objects.create(
-        project=project,
-        recipe=recipe,
+        project=trace.project,
+        recipe=store_recipe(trace.project, PRESETS["sft-verified"]),
         sha256=sha("s"),
         candidates=2,
         selected=1,
@@ -284,14 +326,18 @@ def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World
         summary={"licences": {"MIT": 1}, "sources": {"numbers": 1}, "verifiers": []},
     )
     SelectionRow.objects.create(
-        selection=selection, position=0, problem=rows[0], trace=trace, detail={"chars": 9}
+        selection=selection, position=0, problem=trace.problem, trace=trace, detail={"chars": 9}
     )
     SelectionExclusion.objects.create(
-        selection=selection, problem=rows[0], trace=trace, reason="not_correct"
+        selection=selection, problem=trace.problem, trace=trace, reason="not_correct"
     )
-    export = add_export(project, selection, folder)
+    return selection
+
+
+def add_run(export: Export) -> TrainingRun:
+    """A training run with a loss curve and three models measured."""
     run = TrainingRun.objects.create(
-        project=project, export=export, name="first-run", config={"seed": 0}
+        project=export.project, export=export, name="first-run", config={"seed": 0}
     )
     TrainingMetric.objects.bulk_create(
         TrainingMetric(run=run, step=s, name="loss", value=2 / (s + 1)) for s in range(20)
@@ -300,6 +346,11 @@ def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World
         TrainingResult.objects.create(
             run=run, subject=subject, correct=correct, incorrect=100 - correct
         )
+    return run
+
+
+def add_job(project: Project, user: Any) -> Job:
+    """An import that is under way."""
     job = jobs.create_job(
         project=project, kind="import", params={"name": "numbers", "path": "x"}, user=user
     )
@@ -307,32 +358,8 @@ def build(project: Project, user: Any, folder: Path, problems: int = 3) -> World
         state="running", total=10, done=4, counts={"accepted": 4, "reject_reasons": {"bad_json": 1}}
     )
     JobLog.objects.create(job=job, message="four rows read")
-    schedule = Schedule.objects.create(
-        project=project,
-        name="nightly",
-        cron="0 3 * * *",
-        kind="export",
-        params={"format": "trl_sft"},
-    )
     job.refresh_from_db()
-    return World(
-        project,
-        source,
-        reject,
-        rows[0],
-        trace,
-        derived,
-        teacher,
-        recipe,
-        selection,
-        export,
-        run,
-        job,
-        schedule,
-        add_cluster(rows),
-        add_hit(rows[0]),
-        *add_webhook(project),
-    )
+    return job
 
 
 def add_cluster(problems: list[Problem]) -> DuplicateCluster:
