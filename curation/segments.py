@@ -59,11 +59,13 @@ class Reader:
     policies: tuple[str, ...] = DEFAULT_POLICIES
     counter: TokenCounter | None = None
     kinds: KindModel | None = None
+    by: str = ""  # what else had a say in the leaves or their kinds
 
     @property
     def segmenter(self) -> str:
         """The name its segmentations are stored under."""
-        return f"{RULES}+{self.kinds.name}" if self.kinds else RULES
+        more = [self.kinds.name] if self.kinds else []
+        return "+".join([RULES, *more, *([self.by] if self.by else [])])[:64]
 
     @property
     def tokenizer(self) -> str:

@@ -20,6 +20,7 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "rank": ("curation.heimdall:run_rank", "default"),
     "segment": ("curation.segments:run_segment", "default"),
     "prove": ("curation.proofs:run_prove", "llm"),
+    "refine": ("curation.refine:run_refine", "llm"),
     "select": ("curation.selection.run:run_select", "default"),
     "export": ("curation.exports.run:run_export", "default"),
     "embed": ("curation.search:run_embed", "default"),

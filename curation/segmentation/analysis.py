@@ -27,6 +27,8 @@ from curation.segmentation.types import (
 
 # Gives the same leaves other kinds.
 Relabel = Callable[[str, Sequence[Segment]], Sequence[Segment]]
+# Puts other leaves in the place of those of the rules; they partition the text as well.
+Resplit = Callable[[str, Sequence[Leaf]], Sequence[Leaf]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,21 @@ def analyse(
     reference: str | None = None,
     equal: Equal | None = None,
     relabel: Relabel | None = None,
+    resplit: Resplit | None = None,
 ) -> Analysis:
     """Segment a trace and keep what was found on the way.
 
-    ``relabel`` is a trained classifier that takes the place of the rules of ``kinds``.
+    ``relabel`` is a trained classifier that takes the place of the rules of ``kinds``, ``resplit``
+    a model that takes the place of the rules of ``leaves``.
 
     Raises ValueError for text with lone surrogates, which no database or file can hold.
     """
     _refuse_surrogates(text)
     found = find_tags(text)
-    leaves = _classified(text, split_leaves(text, found.tags), found.split)
+    parts: Sequence[Leaf] = split_leaves(text, found.tags)
+    if resplit is not None:
+        parts = resplit(text, parts)
+    leaves = _classified(text, parts, found.split)
     mentions = find_answers(text, leaves, reference, equal)
     leaves = _with_answers(leaves, mentions)
     if relabel is not None:
@@ -119,7 +126,7 @@ def _refuse_surrogates(text: str) -> None:
         raise ValueError(f"lone surrogate at {error.start}: not text") from None
 
 
-def _classified(text: str, leaves: list[Leaf], split: ReasoningSplit) -> list[Segment]:
+def _classified(text: str, leaves: Sequence[Leaf], split: ReasoningSplit) -> list[Segment]:
     known: dict[str, str] = {}
     segments: list[Segment] = []
     opening = True

@@ -48,6 +48,7 @@ STEPS = {
     "make_problems": "make_problems",
     "consensus": "consensus",
     "judge": "judge",
+    "refine": "refine",
 }
 # Steps hit in the middle, and the table in whose write, where the writes are long enough for that.
 MIDDLE = {
@@ -64,6 +65,7 @@ MIDDLE = {
     "make_problems": None,
     "consensus": None,
     "judge": "curation_judgevote",
+    "refine": "curation_refineanswer",
 }
 # Steps hit in the transaction that writes the outcome of all their work.
 LAST = {
@@ -171,6 +173,11 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         f"SELECT {SUBJECT}, v.version, v.verdict, v.reason FROM curation_verdict v"
         f" {OF_TRACE.format('v')} WHERE t.project_id = %s AND v.verifier LIKE 'judge-%%'",
     ),
+    "refine": (
+        f'SELECT {SUBJECT}, a.task, a.start, a."end", a.prompt_sha256, a.sample_no, a.text,'
+        f" a.accepted, a.reason FROM curation_refineanswer a {OF_TRACE.format('a')}"
+        " WHERE t.project_id = %s",
+    ),
 }
 
 
@@ -245,6 +252,7 @@ class World:
             "make_problems": {"generator": "saturn", "n": 1_000},
             "consensus": {"min_votes": 2},
             "judge": {"judge": "fake", "limit": 150},
+            "refine": {"teacher": "fake", "task": "label", "limit": 100},
         }
         return given.get(step, {})
 
