@@ -9,7 +9,7 @@ import pytest
 
 from curation.verifiers.code import CodeVerifier
 from tests.curation import code_cheats as cheats
-from tests.curation.sandbox_holes import sandbox_here
+from tests.curation.sandbox_holes import hole, inside, sandbox_here
 
 pytestmark = pytest.mark.skipif(not sandbox_here(), reason="no sandbox here")
 FORMS = {
@@ -48,6 +48,53 @@ def test_an_honest_program_passes() -> None:
 def test_a_cheat_scores_nothing(name: str) -> None:
     verdict = judge(cheats.CHEATS[name], cheats.CHECK)
     assert (verdict.verdict, verdict.score) == ("incorrect", 0.0), verdict
+
+
+# --- the harm that cheats do when the one layer that stops them is switched off
+
+
+def test_v1_control_if_a_clean_exit_counted_a_program_that_leaves_would_pass() -> None:
+    explained = 'record["reason"], record["message"] = explain(problem)'
+    counted = 'record["passed"] = "ended with 0" in explain(problem)[1]'
+    for name in ("leaves when called with os._exit", "leaves with a clean exit later"):
+        assert judge(cheats.CHEATS[name], cheats.ASSERTS).verdict == "incorrect"
+    with hole(inside("asserts", explained, counted)):
+        assert judge(cheats.CHEATS["leaves when called with os._exit"], cheats.ASSERTS).score == 1.0
+
+
+def test_v2_control_asked_itself_an_object_that_equals_everything_would_pass() -> None:
+    cheat = cheats.CHEATS["an object that equals everything"]
+    assert judge(cheat, cheats.ASSERTS).score == 0.0
+    compared = inside("proxies", "if theirs is None and not state.made:", "if False:")
+    reckoned = inside("proxies", "if not state.made and state_of(other) is None:", "if False:")
+    with hole(compared, reckoned):
+        assert judge(cheat, cheats.ASSERTS).verdict == "correct"
+
+
+def test_v2_control_forked_after_the_tests_were_read_it_would_find_them() -> None:
+    cheat = cheats.CHEATS["searches the heap for the tests"]
+    assert judge(cheat, cheats.ASSERTS).score == 0.0
+    forks = "    loader = _start(job)\n"
+    reads = "    tests = wire.Decoder().decode(wire.read_frame(_read))\n"
+    with hole(inside("runner", forks + reads, reads + forks)):
+        assert judge(cheat, cheats.ASSERTS).score > 0
+
+
+FORGER = """
+import os
+for payload in (b'm2:s4:names6:line 2s6:passedt', b'm1:s3:endt'):
+    try: os.write(9, len(payload).to_bytes(4, 'big') + payload)
+    except OSError: pass
+def f(n): return 0
+"""
+
+
+def test_v3_control_with_the_results_descriptor_left_open_a_forged_pass_counts() -> None:
+    assert judge(FORGER, cheats.CHECK).score == 0.0
+    open_before = inside("candidate", "os.closerange(after, keep)", "0")
+    open_after = inside("candidate", 'os.closerange(after, int(self.job["files"]))', "0")
+    with hole(open_before, open_after):
+        assert judge(FORGER, cheats.CHECK).verdict == "correct"
 
 
 @pytest.mark.slow

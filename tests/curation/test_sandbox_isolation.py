@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import tempfile
 import textwrap
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from curation.sandbox import execution
 from tests.curation.sandbox_holes import (
     hole,
     inside,
@@ -112,6 +114,17 @@ def test_s9_no_file_and_no_variable_of_the_host_is_seen(
     host = tmp_path / "canary"
     host.write_text("x")
     assert printed(run(f"import os; print(os.path.exists({str(host)!r}))")) == "False"
+
+
+def test_s9_control_an_environment_that_is_handed_on_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CANARY", "canary")
+    real = subprocess.Popen
+    handed = lambda *words, **given: real(*words, **{**given, "env": dict(os.environ)})  # noqa: E731
+    with hole(without("--clearenv")):
+        monkeypatch.setattr(execution.subprocess, "Popen", handed)
+        assert "CANARY" in printed(run(LOOK))
 
 
 def test_s9_control_a_bound_folder_is_seen(shared: Path) -> None:

@@ -46,8 +46,10 @@ weak = hole(without("--die-with-parent")) if sys.argv[1] == "weak" else nullcont
 with weak:
     run("print(1)")
     print("up", flush=True)
-    run("import time\\nwhile True: time.sleep(1)\\n#" + sys.argv[2], seconds=60)
+    run(sys.argv[2], seconds=60)
 """
+WAITING = "import time\nwhile True: time.sleep(1)"
+BRANCHED = f"import os\nos.setsid() if os.fork() == 0 else os.fork()\n{WAITING}"
 
 
 def _below(parent: int) -> set[int]:
@@ -56,10 +58,10 @@ def _below(parent: int) -> set[int]:
     return {pid for pid in numbers if _ancestor(pid, parent)}
 
 
-def _killed(mode: str) -> set[int]:
+def _killed(mode: str, program: str = WAITING) -> set[int]:
     """Sandbox processes left after their worker was killed."""
     worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, mode, "marker"], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-c", WORKER, mode, program], cwd=ROOT, stdout=subprocess.PIPE
     )
     assert worker.stdout is not None
     assert worker.stdout.readline() == b"up\n"
@@ -99,8 +101,9 @@ def _ancestor(pid: int, wanted: int) -> bool:
 
 
 @pytest.mark.slow
-def test_s18_a_killed_worker_takes_its_sandbox_with_it() -> None:
-    assert _killed("strong") == set()
+@pytest.mark.parametrize("program", [WAITING, BRANCHED], ids=["waits", "branches"])
+def test_s18_a_killed_worker_takes_its_sandbox_with_it(program: str) -> None:
+    assert _killed("strong", program) == set()
 
 
 @pytest.mark.slow

@@ -223,6 +223,26 @@ def test_s7_neither_one_huge_file_nor_many_fill_a_disk() -> None:
     assert abs(os.statvfs("/tmp").f_bavail - before) * os.statvfs("/tmp").f_frsize < 50 * MIB
 
 
+TINY = """
+import os
+for place in ("/tmp", "/dev/shm"):
+    for n in range(150_000): os.mknod(f"{place}/{n}")
+print("had them all")
+"""
+
+
+@pytest.mark.parametrize("tiny", [TINY, TINY.replace("os.mknod", "os.mkdir")])
+def test_s7_a_million_tiny_files_are_stopped_early(tiny: str) -> None:
+    found = run(tiny)
+    assert (reason(found), "files" in message(found)) == ("memory_limit", True)
+
+
+@pytest.mark.slow
+def test_s7_control_without_the_count_they_are_made() -> None:
+    with hole(inside("session", "if crowded():", "if False:")):
+        assert printed(run(TINY, limits=SandboxLimits(cpu=20, wall=40.0))) == "had them all"
+
+
 def test_s7_control_without_a_size_the_place_is_larger() -> None:
     with hole(without("--size", str(LIMITS.tmp), "--tmpfs", "/tmp", instead=("--tmpfs", "/tmp"))):
         assert int(printed(run(MANY))) == 100

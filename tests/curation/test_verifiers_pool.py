@@ -40,7 +40,7 @@ def pool() -> Iterator[MathPool]:
 
 
 @pytest.mark.parametrize("answer", STUCK)
-def test_a_stuck_comparison_is_our_error_within_its_limit(pool: MathPool, answer: str) -> None:
+def test_v6_a_stuck_comparison_is_our_error_within_its_limit(pool: MathPool, answer: str) -> None:
     started = time.monotonic()
     verdict = verify("math", rf"\boxed{{{answer}}}", "17")
     assert (verdict.verdict, verdict.reason, verdict.score) == ("error", "timeout", None)
@@ -48,6 +48,58 @@ def test_a_stuck_comparison_is_our_error_within_its_limit(pool: MathPool, answer
     started = time.monotonic()
     assert pool.compare("2y", "y+y").name == "equal"
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("answer", STUCK[::2])
+def test_v6_control_without_its_limit_the_comparison_does_not_end(answer: str) -> None:
+    pool = MathPool(1)
+    try:
+        assert pool.compare("x+1", "1+x").name == "equal"
+        endless = pool._running().schedule(engine.compare_maths, args=("17", answer))
+        with pytest.raises(TimeoutError):
+            endless.result(timeout=2)
+    finally:
+        pool.close()
+
+
+# What each would do if it were run; the place is filled in.
+PROGRAMS = (
+    "__import__('os').mkdir('{place}')",
+    "[c for c in ().__class__.__base__.__subclasses__() if c.__name__ == 'BuiltinImporter'][0]"
+    ".load_module('posix').mkdir('{place}')",
+)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_v6_python_in_an_answer_or_a_reference_is_not_run(
+    pool: MathPool, tmp_path: Path, program: str
+) -> None:
+    tmp_path.chmod(0o777)
+    text = program.format(place=tmp_path / "made")
+    for answer, reference in ((text, "7"), ("7", text), (text, text), (f"x+{text}", "x+1")):
+        for wrapped in (rf"\boxed{{{answer}}}", f"The final answer is ${answer}$"):
+            verify("math", wrapped, reference)
+        assert not (tmp_path / "made").exists(), (answer, reference)
+        pool.compare(reference, answer)  # past every quick path, straight to the algebra system
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_v6_control_with_the_algebra_systems_own_parser_it_is_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
+) -> None:
+    from sympy.parsing.sympy_parser import parse_expr
+
+    def plain(text: str) -> object:
+        try:
+            return parse_expr(text, transformations=())
+        except Exception:  # it ran, and gave nothing that is a formula
+            return None
+
+    monkeypatch.setattr(engine, "_parse", plain)
+    engine.compare_maths("7", program.format(place=tmp_path / "made"))
+    engine.compare_maths(program.format(place=tmp_path / "made"), "7")
+    assert (tmp_path / "made").exists()
 
 
 def test_a_killed_child_costs_at_most_its_own_comparison(pool: MathPool) -> None:

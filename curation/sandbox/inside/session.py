@@ -25,6 +25,11 @@ STARVED = 0.2
 PATIENCE = 5
 
 
+# A tmpfs here caps bytes, not files, and each file costs the kernel about a kilobyte of memory.
+MAX_FILES = 20_000
+WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
+
+
 class CandidateFailed(BaseException):
     """The candidate ended or broke a rule. No Exception, so that a test cannot swallow it."""
 
@@ -126,7 +131,9 @@ class Clock:
         return time.monotonic() - self.started
 
     def check(self) -> None:
-        """CandidateFailed ``time_limit`` once the time is used up."""
+        """CandidateFailed ``time_limit`` once the time is used up, ``memory_limit`` by files."""
+        if crowded():
+            raise CandidateFailed("memory_limit", f"over {MAX_FILES} files")
         if self.elapsed() < self.seconds + self.extra:
             return
         starved = run_delay()
@@ -136,6 +143,15 @@ class Clock:
                 raise CandidateFailed("overloaded", f"waited {starved:.0f} s for a processor")
             return
         raise CandidateFailed("time_limit", f"over {self.seconds:g} s")
+
+
+def crowded() -> bool:
+    """Whether there are more files than all tests together may make."""
+    for place in WRITABLE:
+        found = os.statvfs(place)
+        if found.f_files - found.f_ffree > MAX_FILES:
+            return True
+    return False
 
 
 def run_delay() -> float:
