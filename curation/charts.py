@@ -104,17 +104,23 @@ class Frame:
         return self.height - self.below
 
 
+def three_digits(value: float) -> str:
+    """At least three digits, never with an exponent: 1,513, 12.3, 4."""
+    whole = value == int(value) or abs(value) >= 99.95
+    return f"{value:,.0f}" if whole else f"{value:.3g}"
+
+
 def number(value: float) -> str:
     """A count or measure in few characters: 1,234, 12.3k, 0.25, 4.2M."""
     if not math.isfinite(value):
         return "–"
     size = abs(value)
-    if size >= 1e6:
-        return f"{value / 1e6:.3g}M"
-    if size >= 1e4:
-        return f"{value / 1e3:.3g}k"
+    if size >= 999_500:
+        return f"{three_digits(value / 1e6)}M"
+    if size >= 9_999.5:
+        return f"{three_digits(value / 1e3)}k"
     if size >= 1 or value == 0:
-        return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+        return three_digits(value)
     return f"{value:.2g}"
 
 

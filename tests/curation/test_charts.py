@@ -125,7 +125,8 @@ def test_ticks_are_round_few_and_inside(low: float, width: float, wanted: int) -
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0, "0"), (7, "7"), (1234, "1,234"), (12345, "12.3k"), (1.5e6, "1.5M"), (0.25, "0.25"),
-     (3.14159, "3.14"), (math.nan, "–"), (-20000, "-20k")],
+     (3.14159, "3.14"), (math.nan, "–"), (-20000, "-20k"), (1513.4, "1,513"), (999.7, "1,000"),
+     (9999.7, "10k"), (999_900, "1M"), (99.97, "100")],
 )  # fmt: skip
 def test_numbers_are_short(value: float, shown: str) -> None:
     assert charts.number(value) == shown
