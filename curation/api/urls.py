@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
-from curation.api import data, evidence, tools, training, work
+from curation.api import data, evidence, findings, tools, training, work
 from curation.api.docs import docs_page
 from curation.api.health import healthz
 
@@ -13,7 +13,9 @@ for name, view in {
     "projects": data.Projects,
     "sources": data.Sources,
     "problems": data.Problems,
+    "duplicate-clusters": findings.DuplicateClusters,
     "benchmarks": data.Benchmarks,
+    "benchmark-hits": findings.BenchmarkHits,
     "teachers": data.Teachers,
     "traces": data.Traces,
     "verdicts": data.Verdicts,
@@ -31,6 +33,7 @@ for name, view in {
     "jobs": work.Jobs,
     "schedules": work.Schedules,
     "webhooks": work.Webhooks,
+    "webhook-deliveries": findings.WebhookDeliveries,
 }.items():
     router.register(name, view, basename=name)
 
@@ -40,6 +43,7 @@ urlpatterns = [
     path("api/docs/", docs_page, name="api-docs"),
     path("api/v1/levels/", evidence.LevelSample.as_view(), name="levels"),
     path("api/v1/calibrations/", evidence.Calibrations.as_view(), name="calibrations"),
+    path("api/v1/agreement/", findings.VerdictAgreement.as_view(), name="agreement"),
     path("api/v1/tools/verify/", tools.VerifyTool.as_view(), name="tools-verify"),
     path("api/v1/tools/segment/", tools.SegmentTool.as_view(), name="tools-segment"),
     # A file's address ends as the file's name does, without a slash.
