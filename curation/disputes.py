@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from curation.models import (
     ReviewOutcome,
     Trace,
 )
+from curation.verification import reference_hash
 
 
 def open_disputes(project: Project) -> QuerySet[ReferenceDispute]:
@@ -23,6 +25,39 @@ def open_disputes(project: Project) -> QuerySet[ReferenceDispute]:
     found = ReferenceDispute.objects.filter(problem__project=project)
     found = found.annotate(current=Subquery(newest.values("decision")[:1]))
     return found.filter(Q(current=None) | Q(current=DisputeDecision.Decision.REOPEN))
+
+
+def say_wrong(problem: Problem, user: Any, answer: str, why: str) -> ReferenceDispute:
+    """A reviewer says that the reference is wrong: one dispute per reference, one say per person.
+
+    ``answer`` and ``why`` may be empty, not both. A new say about a decided dispute opens it again.
+    """
+    with transaction.atomic():
+        Problem.objects.select_for_update().get(pk=problem.pk)
+        dispute, _ = ReferenceDispute.objects.get_or_create(
+            problem=problem,
+            reason=ReferenceDispute.Reason.REVIEWER,
+            reference_sha256=reference_hash(problem.reference_answer),
+            defaults={"reference": problem.reference_answer, "suggestion": "look"},
+        )
+        mine = {"by": user.get_username(), "answer": answer.strip(), "why": why.strip()}
+        if mine in dispute.said:
+            return dispute
+        dispute.said = [said for said in dispute.said if said["by"] != mine["by"]] + [mine]
+        counts = Counter(said["answer"] for said in dispute.said if said["answer"])
+        dispute.table = [list(row) for row in counts.most_common()]
+        dispute.majority, dispute.votes = counts.most_common(1)[0] if counts else (None, 0)
+        dispute.total = len(dispute.said)
+        dispute.save()
+        if dispute.decisions.exists() and not open_disputes(problem.project).contains(dispute):
+            DisputeDecision.objects.create(
+                dispute=dispute,
+                decision=DisputeDecision.Decision.REOPEN,
+                old_reference=problem.reference_answer,
+                note=mine["why"][:10_000],
+                author=user,
+            )
+    return dispute
 
 
 def decide_dispute(

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
+from curation.disputes import say_wrong
 from curation.models import Outbox, Trace
 from reviews import consensus
 from reviews.models import Assignment, Guideline, QueueItem, Review, StepLabel
@@ -146,6 +147,8 @@ def store(item: QueueItem, trace: Trace, assignment: Assignment, submission: Sub
         adjudicates=assignment.adjudicates,
     )
     store_steps(review, check_ranges(trace.text, submission.labels, "labels"))
+    if submission.dispute:
+        say_wrong(trace.problem, assignment.user, **submission.dispute)
     return review
 
 

@@ -53,6 +53,5 @@ urlpatterns = [
     path(f"{P}guidelines/preview/", people.guideline_preview, name="guideline_preview"),
     path(f"{P}notices/", people.notices, name="notices"),
     path(f"{P}adjudicate/", people.adjudicate, name="adjudicate"),
-    path(f"{P}disputes/", people.disputes, name="disputes"),
     path(f"{P}review-schema/", people.schema_page, name="review_schema"),
 ]

@@ -97,11 +97,12 @@ class PseudoReference(models.Model):
 
 
 class ReferenceDispute(models.Model):
-    """A reference that the traces contradict, or a problem that none of them solves."""
+    """A reference that traces or a reviewer contradict, or a problem that no trace solves."""
 
     class Reason(models.TextChoices):
         MAJORITY = "majority", "a majority contradicts the reference"
         ALL_FAIL = "all_fail", "no attempt is correct"
+        REVIEWER = "reviewer", "a reviewer says it is wrong"
 
     problem = models.ForeignKey(Problem, models.CASCADE, related_name="disputes")
     reason = models.CharField(max_length=10, choices=Reason.choices)
@@ -115,6 +116,7 @@ class ReferenceDispute(models.Model):
     third_model = models.CharField(max_length=300, blank=True)
     third_answer = models.TextField(null=True, blank=True)
     suggestion = models.CharField(max_length=16, blank=True)  # replace, keep, look
+    said = models.JSONField(default=list, blank=True)  # [{"by", "answer", "why"}], by reviewers
     updated_at = models.DateTimeField(auto_now=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,4 +1,4 @@
-"""Guidelines, comments, notices, adjudication, quality, disputes, the review schema."""
+"""Guidelines, comments, notices, adjudication, quality, the review schema."""
 
 from __future__ import annotations
 
@@ -184,21 +184,6 @@ def quality_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         if len(days) > 1
         else "",
     )
-
-
-@login_required
-def disputes(request: HttpRequest, slug: str) -> HttpResponse:
-    """References that reviewers say are wrong."""
-    project = access.access_project(request.user, slug, Role.REVIEWER)
-    role = access.require(request.user, project, Role.REVIEWER)
-    rows = (
-        Review.objects.filter(item__queue__project=project)
-        .filter(dispute__isnull=False)
-        .select_related("user", "trace__problem")
-        .defer("trace__text", "trace__messages")
-        .order_by("-pk")[:200]
-    )
-    return page(request, project, role, "disputes", rows=rows)
 
 
 @login_required

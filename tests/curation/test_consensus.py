@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from curation.consensus import NAME, Equality, rules_of, run_consensus
-from curation.disputes import decide_dispute, open_disputes
+from curation.disputes import decide_dispute, open_disputes, say_wrong
 from curation.jobs import JobError
 from curation.verification import VerifierAway, reference_hash
 from curation.verifiers import Verdict as Judgement
@@ -219,6 +220,37 @@ def test_a_problem_that_nobody_solves_goes_to_people(
     assert run_job(run_consensus, "consensus").counts["all_fail"] == 1
     (dispute,) = open_disputes(project)
     assert (dispute.reason, dispute.suggestion) == ("all_fail", "look")
+
+
+def test_what_reviewers_say_of_a_reference_is_one_dispute_until_it_is_decided(
+    world: Callable[..., Any], project: Any, user: Any
+) -> None:
+    problem = world("9", {})
+    colleague = get_user_model().objects.create_user("colleague")
+    for _ in range(2):  # a repeat changes nothing
+        say_wrong(problem, user, " 5 ", "see the table")
+    say_wrong(problem, colleague, "6", "")
+    say_wrong(problem, colleague, "5", "")  # changed their mind
+    (dispute,) = open_disputes(project)
+    assert (dispute.reason, dispute.majority, dispute.votes, dispute.total) == (
+        "reviewer",
+        "5",
+        2,
+        2,
+    )
+    assert [said["why"] for said in dispute.said] == ["see the table", ""]
+    decide_dispute(dispute, user, "keep")
+    say_wrong(problem, colleague, "5", "")  # nothing new
+    assert not open_disputes(project)
+    say_wrong(problem, colleague, "5", "the book has a misprint")
+    (again,) = open_disputes(project)
+    assert again == dispute
+    assert dispute.decisions.order_by("pk").last().note == "the book has a misprint"
+    decide_dispute(dispute, user, "replace", new_reference="5")
+    problem.refresh_from_db()
+    say_wrong(problem, user, "7", "")
+    (other,) = open_disputes(project)  # of the new reference
+    assert (other.reference, other.majority) == ("5", "7")
 
 
 def test_replacing_a_reference_keeps_the_old_one_and_closes_the_dispute(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver
 
 from curation import training
 from curation.models import Job, Membership, ModelEndpoint, Problem, Project
@@ -23,7 +26,8 @@ pytestmark = pytest.mark.django_db
 QUERY_COUNTS = Path(__file__).with_name("query_counts.json")
 LISTS = ("sources", "problems", "traces", "jobs", "teachers", "recipes", "selections", "exports",
          "training", "members", "tokens", "schedules", "duplicates", "decontamination",
-         "webhooks")  # fmt: skip
+         "webhooks", "verifiers", "difficulty", "structure", "judges", "queues", "disputes",
+         "notices", "guidelines", "adjudicate")  # fmt: skip
 
 
 @pytest.fixture
@@ -202,6 +206,24 @@ def test_pages_that_change_things_refuse_a_get(owner: Client, world: World) -> N
     for address in posts(world, POSTS_OF_CURATORS + POSTS_OF_OWNERS):
         wanted = 200 if address.endswith(forms) else 405
         assert owner.get(address).status_code == wanted, address
+
+
+def routes(patterns: Any, before: str = "") -> Iterator[tuple[str, str | None]]:
+    for pattern in patterns:
+        if hasattr(pattern, "url_patterns"):
+            yield from routes(pattern.url_patterns, before + str(pattern.pattern))
+        else:
+            yield before + str(pattern.pattern), pattern.name
+
+
+def test_no_page_hides_another() -> None:
+    pages = [
+        (path, name) for path, name in routes(get_resolver().url_patterns) if "api/" not in path
+    ]
+    assert len(pages) > 80
+    for column in zip(*pages, strict=True):
+        twice = {value for value, times in Counter(column).items() if times > 1}
+        assert not twice
 
 
 def count_queries(client: Client, address: str) -> int:

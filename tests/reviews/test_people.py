@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from curation.disputes import open_disputes
 from curation.models import Outbox, ReviewOutcome
 from reviews import adjudication, comments, compare, decisions, gold, guidelines, manage, quality
 from reviews import queues as handing_out
@@ -268,6 +269,10 @@ def test_pages_and_resources_of_people_answer(project: Any, user: Any, client: C
         answer = client.get(base + page)
         assert answer.status_code == 200, page
         assert "<b>look</b>" not in answer.content.decode()
+    assert "a reviewer says it is wrong" in client.get(f"{base}disputes/").content.decode()
+    (dispute,) = open_disputes(project)
+    detail = client.get(f"{base}disputes/{dispute.pk}/").content.decode()
+    assert "&lt;b&gt;look&lt;/b&gt;" in detail
     stranger = Client()
     assert stranger.get(base + "adjudicate/").status_code == 302
     for name in ("queue-items", "preferences", "comments", "guidelines", "notifications"):
