@@ -50,14 +50,15 @@ WHERE p.project_id = %s AND d.pass_rate IS NOT NULL GROUP BY 1, 2
 
 LENGTHS = """
 WITH sizes AS MATERIALIZED (
-  SELECT coalesce(completion_tokens, token_count, char_count) AS size,
-    coalesce(completion_tokens, token_count) IS NOT NULL AS tokens
+  SELECT coalesce(token_count, completion_tokens, char_count) AS size,
+    coalesce(token_count, completion_tokens) IS NOT NULL AS tokens, token_count IS NOT NULL AS own
   FROM curation_trace WHERE project_id = %(p)s AND parent_id IS NULL
 ), edge AS (
   SELECT greatest(percentile_disc(0.99) WITHIN GROUP (ORDER BY size), 1) AS top,
-    bool_and(tokens) AS tokens FROM sizes
+    bool_and(tokens) AS tokens, bool_and(own) AS own FROM sizes
 )
-SELECT least(width_bucket(size, 0, top, 24), 24), count(*), max(top), bool_and(edge.tokens)
+SELECT least(width_bucket(size, 0, top, 24), 24), count(*), max(top), bool_and(edge.tokens),
+  bool_and(edge.own)
 FROM sizes, edge WHERE top IS NOT NULL GROUP BY 1
 """
 
@@ -146,12 +147,18 @@ def _bin(bucket: int, buckets: int, top: float, count: int) -> Bin:
 
 
 def lengths(project_id: int) -> tuple[list[Bin], str]:
-    """Lengths of traces up to the 99th percentile (the rest in the last bin), and their unit."""
+    """Lengths of traces up to the 99th percentile (the rest in the last bin), and their unit.
+
+    Tokens are those of the project's tokenizer, which a segment job counts; until then what the
+    server said.
+    """
     rows = _rows(LENGTHS, {"p": project_id})
     if not rows:
         return [], "characters"
     top, tally = float(rows[0][2]), {row[0]: row[1] for row in rows}
-    unit = "tokens" if rows[0][3] else "tokens, or characters where tokens were not counted"
+    unit = "tokens" if rows[0][4] else "tokens, as the servers counted where no segment job did"
+    if not rows[0][3]:
+        unit = "tokens, or characters where tokens were not counted"
     return [_bin(i, 24, top, tally.get(i, 0)) for i in range(1, 25)], unit
 
 
