@@ -181,14 +181,15 @@ WRITTEN: dict[str, tuple[str, ...]] = {
 }
 
 
-# Four checks of every trace, made up from its hash: what ``rank`` reads of a judge.
+# Four checks of the traces of every eighth problem, made up from hashes: what ``rank`` reads.
 VOTES = """
 INSERT INTO curation_judgevote (trace_id, judge, verifier, version, reference_sha256, identity,
     "order", round, number, verdict, reason, text, manifest, created_at)
 SELECT t.id, 'made', 'judge-made-solution-check', '1', '', 'made ' || n, 0, 0, n,
     CASE WHEN get_byte(decode(t.text_sha256, 'hex'), n) < 128 THEN 'correct' ELSE 'incorrect' END,
     '', '', '{}', clock_timestamp()
-FROM curation_trace t, generate_series(0, 3) n WHERE t.project_id = %s
+FROM curation_trace t JOIN curation_problem p ON p.id = t.problem_id, generate_series(0, 3) n
+WHERE t.project_id = %s AND get_byte(decode(p.text_sha256, 'hex'), 0) < 32
 ON CONFLICT DO NOTHING
 """
 

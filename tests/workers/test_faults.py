@@ -71,7 +71,7 @@ class World:
             "make_problems": {"generator": "saturn", "n": 1_000},
             "consensus": {"min_votes": 2},
             "judge": {"judge": "fake", "limit": 150},
-            "rank": {"verifier": "judge-made-solution-check"},
+            "rank": {"verifier": "judge-made-solution-check", "source": "made"},
             "prove": {"teacher": "fake", "mode": "chunks", "k": 1, "limit": 44},
             "probe": {"teacher": "fake"},
             "refine": {"teacher": "fake", "task": "label", "limit": 100},
