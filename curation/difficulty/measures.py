@@ -6,6 +6,7 @@ where a comparison is the point, each keeps its own column.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class Group:
 
     @property
     def key(self) -> str:
-        """Its name in a query string; no part of it holds a newline."""
-        return "\n".join((self.model, self.sampling_hash, self.policy))
+        """Its name in a query string: browsers change line breaks and spaces of names."""
+        parts = "\n".join((self.model, self.sampling_hash, self.policy))
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def groups(project: Project) -> list[Group]:
@@ -49,6 +51,12 @@ def rows_of(project: Project, group: Group) -> QuerySet[Difficulty]:
         problem__project=project, model=group.model, sampling_hash=group.sampling_hash,
         policy=group.policy,
     )  # fmt: skip
+
+
+def rates(project: Project, group: Group) -> list[float]:
+    """The known pass rates of a group."""
+    known = rows_of(project, group).exclude(pass_rate=None).order_by("problem_id")
+    return [rate for rate in known.values_list("pass_rate", flat=True) if rate is not None]
 
 
 @dataclass

@@ -28,9 +28,14 @@ def deepdistill_stage(
     """
     if not scores:
         return None
-    if max(scores) <= threshold:
-        return "drop"
     variation = coefficient_of_variation(scores, ddof)
+    return stage_of(max(scores), variation, threshold, cv_limit)
+
+
+def stage_of(best: float, variation: float | None, threshold: float, cv_limit: float) -> Stage:
+    """The same from the best score and the variation of all."""
+    if best <= threshold:
+        return "drop"
     return "keep_passing" if variation is not None and variation > cv_limit else "sample"
 
 

@@ -25,6 +25,7 @@ from curation.views import (
     sources,
     structure,
     teachers,
+    tiers,
     tokens,
     traces,
     training,
@@ -82,6 +83,7 @@ VERDICTS = [
 ]
 EVIDENCE = [
     path(f"{P}difficulty/", difficulty.difficulty, name="difficulty"),
+    path(f"{P}difficulty/tiers/", tiers.tiers, name="difficulty_tiers"),
     path(f"{P}disputes/", disputes.disputes, name="disputes"),
     path(f"{P}disputes/<int:pk>/", disputes.dispute, name="dispute"),
     path(f"{P}disputes/<int:pk>/decide/", disputes.dispute_decide, name="dispute_decide"),

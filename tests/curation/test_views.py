@@ -26,8 +26,8 @@ pytestmark = pytest.mark.django_db
 QUERY_COUNTS = Path(__file__).with_name("query_counts.json")
 LISTS = ("sources", "problems", "traces", "jobs", "teachers", "recipes", "selections", "exports",
          "training", "members", "tokens", "schedules", "duplicates", "decontamination",
-         "webhooks", "verifiers", "difficulty", "structure", "judges", "queues", "disputes",
-         "notices", "guidelines", "adjudicate")  # fmt: skip
+         "webhooks", "verifiers", "difficulty", "difficulty/tiers", "structure", "judges", "queues",
+         "disputes", "notices", "guidelines", "adjudicate")  # fmt: skip
 
 
 @pytest.fixture
