@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
 from typing import Any
 
 from django.db.models import Count, Q
@@ -27,6 +26,7 @@ from curation.segments import quote_hash, reader_of, store_segmentation
 from curation.traces import text_fields
 
 Arm = ContinuationProbe.Arm
+Results = dict[int, dict[str, tuple[int, int]]]
 # A continuation that begins like this changes its approach after all.
 _SWITCHES = re.compile(
     r"\s*(?:alternatively|another (?:way|approach|method|idea)|wait\b|let me try (?:a|an)other)",
@@ -115,20 +115,33 @@ def _revised(trace: Trace, probe: ContinuationProbe) -> Trace:
 def comparisons(
     project: Project, endpoint: ModelEndpoint | None = None, policy: str = ""
 ) -> list[Comparison]:
-    """Pass rates of the four arms over all traces that have them, with 95 % intervals."""
+    """Pass rates of the four arms over all traces that have them, with 95 % intervals.
+
+    Without an endpoint and a policy the project must have probes of one pair of them only.
+    """
+    found = arms_by_judge(project)
+    wanted = [
+        arms
+        for (name, judge), arms in found.items()
+        if (endpoint is None or judge == endpoint.name) and policy in ("", name)
+    ]
+    if len(wanted) > 1:
+        raise ValueError("probes of several policies or models: name one")
+    return wanted[0] if wanted else []
+
+
+def arms_by_judge(project: Project) -> dict[tuple[str, str], list[Comparison]]:
+    """(policy, name of the model) -> its arms; probes of two policies are never mixed."""
     rows = ContinuationProbe.objects.filter(trace__project=project, arm__in=ARMS)
-    if endpoint is not None:
-        rows = rows.filter(endpoint=endpoint)
-    if policy:
-        rows = rows.filter(policy=policy)
-    counted = rows.values_list("trace", "arm").annotate(
+    counted = rows.values_list("policy", "endpoint__name", "trace", "arm").annotate(
         right=Count("pk", filter=Q(verdict="correct")),
         judged=Count("pk", filter=Q(verdict__in=("correct", "incorrect"))),
     )
-    results: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for trace, arm, right, judged in counted.order_by("trace", "arm"):
-        results[trace][arm] = (right, judged)
-    return compare(results)
+    results: dict[tuple[str, str], Results] = {}
+    for policy, judge, trace, arm, right, judged in counted.order_by("policy", "endpoint__name"):
+        of_trace = results.setdefault((policy, judge), {}).setdefault(trace, {})
+        of_trace[arm] = (right, judged)
+    return {key: compare(found) for key, found in results.items()}
 
 
 def values_of(trace: Trace, analysis: Analysis, endpoint: ModelEndpoint) -> list[ChunkValue]:

@@ -7,13 +7,16 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db import connection
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 
 from curation import access, charts
 from curation.charts import Estimate
-from curation.proof_results import comparisons
+from curation.models import Project, RefineAnswer
+from curation.proof_results import arms_by_judge
 from curation.segmentation.kinds import KINDS
 from curation.segmentation.policies import AFTER_FIRST_CORRECT, POLICIES
+from curation.segmentation.prefixes import Comparison
 from curation.views.common import page
 
 # The newest reading of each trace that is not derived, without its text.
@@ -40,25 +43,28 @@ SELECT model, count(*), sum(coalesce(tokens, 0)), min(nullif(tokenizer, '')),
   count(*) FILTER (WHERE jsonb_array_length(coalesce(s->'switches', '[]')) > 0)
 FROM newest GROUP BY model ORDER BY count(*) DESC, model LIMIT 50
 """  # noqa: S608 nothing of a request is in it
+# Only traces whose tokens were counted: leaves are no tokens.
 KIND_TOKENS = f"""
 WITH {_NEWEST}
 SELECT model, k.key, sum(k.value::float)
 FROM newest, jsonb_each_text(
-  CASE jsonb_typeof(s->'kind_tokens') WHEN 'object' THEN s->'kind_tokens' ELSE s->'kinds' END) k
+  CASE jsonb_typeof(s->'kind_tokens') WHEN 'object' THEN s->'kind_tokens' ELSE '{{}}' END) k
 GROUP BY 1, 2
 """  # noqa: S608
-# Share of the trace that each policy would drop, in tokens where they were counted.
+# Share of the trace that each policy would drop, in tokens where they were counted; of each teacher
+# and (model null) of all.
 SHARES = f"""
 WITH {_NEWEST}, named AS (SELECT unnest(%(policies)s::text[]) AS policy), shares AS (
   SELECT model, policy, coalesce(
     (s->'savings'->policy->>'tokens')::float / nullif(tokens, 0),
-    (s->'savings'->policy->>'characters')::float / nullif(char_count, 0), 0) AS share
+    (s->'savings'->policy->>'characters')::float / nullif(char_count, 0), 0) AS share,
+    (s->'savings'->policy->>'tokens')::bigint AS tokens
   FROM newest, named
 )
 SELECT model, policy, count(*), count(*) FILTER (WHERE share > 0),
   percentile_cont(0.5) WITHIN GROUP (ORDER BY share), avg(share),
-  percentile_cont(0.9) WITHIN GROUP (ORDER BY share)
-FROM shares GROUP BY 1, 2
+  percentile_cont(0.9) WITHIN GROUP (ORDER BY share), coalesce(sum(tokens), 0)
+FROM shares GROUP BY GROUPING SETS ((model, policy), (policy))
 """  # noqa: S608
 HISTOGRAM = f"""
 WITH {_NEWEST}
@@ -94,15 +100,36 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What one policy would drop of one teacher's traces, as shares of a trace."""
+    """What one policy would drop of one teacher's traces (None: of all), as shares of a trace."""
 
-    model: str
+    model: str | None
     policy: str
     traces: int
     proposed: int
     median: float
     mean: float
     p90: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Pass rates of the arms of one policy with one model as the judge."""
+
+    policy: str
+    judge: str
+    chart: charts.Svg
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What became of one model's answers to one task: reasons of refusal with their counts."""
+
+    task: str
+    judge: str
+    asked: int
+    accepted: int
+    refused: list[tuple[str, int]]
 
 
 def rows(query: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -134,10 +161,20 @@ def histogram(project: int, what: str, model: str, label: str) -> charts.Svg:
     return charts.histogram(drawn, label, x_label="share of the reasoning", y_label="traces")
 
 
-def estimates(project: Any) -> list[Estimate]:
-    """Pass rates of the arms of all probes; the interval is that of the rate alone."""
+def proofs(project: Project) -> list[Proof]:
+    """One chart of pass rates per policy and judge that has probes."""
+    found = arms_by_judge(project)
+    return [
+        Proof(policy, judge, charts.intervals(estimates(arms), f"Pass rates with {policy}"))
+        for (policy, judge), arms in found.items()
+        if arms
+    ]
+
+
+def estimates(arms: list[Comparison]) -> list[Estimate]:
+    """The interval is that of the rate alone; the note has the paired difference."""
     found = []
-    for row in comparisons(project):
+    for row in arms:
         half = 1.96 * (row.rate * (1 - row.rate) / max(1, row.n)) ** 0.5
         note = (
             f"{row.correct} of {row.n}; {row.difference:+.1%} ({row.low:+.1%} to {row.high:+.1%})"
@@ -146,6 +183,29 @@ def estimates(project: Any) -> list[Estimate]:
             Estimate(row.arm, row.rate, max(0, row.rate - half), min(1, row.rate + half), note)
         )
     return found
+
+
+def passes(project: Project) -> list[Pass]:
+    """Answers of models that were asked to split, label or smooth, by what became of them."""
+    counted = (
+        RefineAnswer.objects.filter(trace__project=project)
+        .values_list("task", "endpoint__name", "accepted", "reason")
+        .annotate(n=Count("pk"))
+        .order_by("task", "endpoint__name", "-n")
+    )
+    by_judge: dict[tuple[str, str], list[tuple[bool, str, int]]] = {}
+    for task, judge, accepted, reason, n in counted:
+        by_judge.setdefault((task, judge), []).append((accepted, reason, n))
+    return [
+        Pass(
+            task,
+            judge,
+            sum(n for _, _, n in answers),
+            sum(n for accepted, _, n in answers if accepted),
+            [(reason, n) for accepted, reason, n in answers if not accepted],
+        )
+        for (task, judge), answers in by_judge.items()
+    ]
 
 
 @login_required
@@ -158,7 +218,7 @@ def structure(request: HttpRequest, slug: str) -> HttpResponse:
     given = request.GET.get("model", "")
     model = given if given in {teacher.model for teacher in teachers} else ""
     savings = [Saving(*row) for row in rows(SHARES, p=project.pk, policies=list(POLICIES))]
-    shown = [saving for saving in savings if not model or saving.model == model]
+    shown = [saving for saving in savings if saving.model == (model or None)]
     order = list(POLICIES)
     return page(
         request,
@@ -166,12 +226,13 @@ def structure(request: HttpRequest, slug: str) -> HttpResponse:
         "structure/detail.html",
         teachers=teachers,
         kinds=kinds_per_thousand(rows(KIND_TOKENS, p=project.pk)),
-        savings=sorted(shown, key=lambda s: (s.model, order.index(s.policy))),
+        savings=sorted(shown, key=lambda s: order.index(s.policy)),
+        tokenizer=next((teacher.tokenizer for teacher in teachers if teacher.tokenizer), ""),
         policies=order,
         policy=policy,
         model=model,
         waste=histogram(project.pk, "waste", model, "Traces by waste"),
         saved=histogram(project.pk, policy, model, f"Traces by what {policy} would drop"),
-        proof=charts.intervals(estimates(project), "Pass rates of continuations"),
-        proved=bool(comparisons(project)),
+        proofs=proofs(project),
+        passes=passes(project),
     )

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from curation.models import Problem, Source, Trace
+from curation.models import (
+    ContinuationProbe,
+    ModelEndpoint,
+    Problem,
+    RefineAnswer,
+    Segmentation,
+    Source,
+    Trace,
+)
 from curation.segments import run_segment
 from curation.views import structure
 
@@ -56,10 +64,12 @@ def test_each_teacher_has_its_row_and_savings_of_every_policy(
     assert (rows["alpha"].traces, rows["beta"].traces) == (2, 1)
     assert rows["alpha"].answered == 2 and rows["alpha"].loops == 0
     assert 0.3 < rows["alpha"].waste_median < 0.8
-    saved = {(s.model, s.policy): s for s in answer.context["savings"]}
-    assert saved["alpha", "after-first-correct"].proposed == 2
-    assert 0.3 < saved["alpha", "after-first-correct"].median < 0.7
-    assert saved["beta", "loops"].proposed == 0
+    saved = {s.policy: s for s in answer.context["savings"]}
+    assert {s.model for s in saved.values()} == {None}  # all teachers
+    assert (saved["after-first-correct"].traces, saved["after-first-correct"].proposed) == (3, 3)
+    assert 0.3 < saved["after-first-correct"].median < 0.7
+    assert 30 < saved["after-first-correct"].tokens < 3 * rows["alpha"].tokens
+    assert saved["loops"].proposed == 0
     kinds = dict(answer.context["kinds"])
     assert sum(amount for _, amount in kinds["alpha"]) == pytest.approx(1000, rel=0.2)
 
@@ -88,3 +98,40 @@ def test_the_newest_reading_counts_and_derived_traces_do_not(
     run_job(run_segment, "segment")
     Trace.objects.filter(pk=traces[2].pk).update(parent=traces[0])
     assert [row[:2] for row in structure.rows(structure.TEACHERS, p=project.pk)] == [("alpha", 2)]
+
+
+def test_probes_of_two_policies_are_two_charts_and_refusals_are_counted_by_reason(
+    traces: list[Trace], project: Any, user: Any, client: Client, run_job: Any
+) -> None:
+    run_job(run_segment, "segment")
+    judge = ModelEndpoint.objects.create(project=project, name="judge", model="m")
+    for policy, verdict in (("repeats", "correct"), ("loops", "incorrect")):
+        for arm in ("original", "pruned"):
+            ContinuationProbe.objects.create(
+                trace=traces[0], endpoint=judge, arm=arm, policy=policy, position=3,
+                prefix_sha256=arm, sampling_hash="h", sample_no=0, text="", verdict=verdict,
+            )  # fmt: skip
+    for number, reason in enumerate(("lost_text", "lost_text", "")):
+        RefineAnswer.objects.create(
+            trace=traces[0], endpoint=judge, task="split", start=0, end=9, prompt_sha256="p",
+            sampling_hash="h", sample_no=number, accepted=not reason, reason=reason,
+        )  # fmt: skip
+    client.force_login(user)
+    answer = client.get(f"/p/{project.slug}/structure/")
+    assert [(p.policy, p.judge) for p in answer.context["proofs"]] == [
+        ("loops", "judge"), ("repeats", "judge"),
+    ]  # fmt: skip
+    assert [(p.asked, p.accepted, p.refused) for p in answer.context["passes"]] == [
+        (3, 1, [("lost_text", 2)])
+    ]
+    assert b"lost_text 2" in answer.content
+
+
+def test_leaves_are_never_counted_as_tokens(
+    traces: list[Trace], project: Any, run_job: Any
+) -> None:
+    run_job(run_segment, "segment")
+    for row in Segmentation.objects.all():
+        row.summary["kind_tokens"] = None
+        row.save()
+    assert structure.rows(structure.KIND_TOKENS, p=project.pk) == []
