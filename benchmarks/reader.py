@@ -1,12 +1,14 @@
 """The review screen beside a plain page with the same text, in one browser and one run.
 
-    python benchmarks/reader.py [--repeat 3] [--url http://127.0.0.1:8000]
+    python benchmarks/reader.py [--repeat 5] [--url http://127.0.0.1:8000]
 
 A copy of Whittle is started in a temporary home (``--url`` and ``WHITTLE_HOME`` use a running
 one). Two traces are read: a made one of 120,000 characters with 400 formulas, and, with
 ``WHITTLE_REAL_DATA``, the longest real one found there. The plain page is the same text, escaped,
-one ``<p>`` a paragraph, served by the same server with the same headers. Figures are medians;
-"key" is from a key's event to behind the next paint.
+one ``<p>`` a paragraph, from a static server of this process. Plain page and screen are loaded in
+turn. Figures are medians; paint is counted from the first byte; "first visit" has an empty cache,
+"next" has what the trace before left there. "key" is from a key's event to behind the next paint,
+keys following each other without a pause.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ import json
 import os
 import statistics
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +62,16 @@ new MutationObserver((_, me) => {
   const root = document.getElementById('review');
   if (root && root.dataset.ready) { window.__usable = performance.now(); me.disconnect(); }
 }).observe(document, {subtree: true, childList: true, attributes: true});"""
+MATHS = """() => {
+  const all = [...document.querySelectorAll('.maths')];
+  const seen = all.filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.bottom > 90 && box.top < innerHeight - 30;
+  });
+  const drawn = list => list.filter(e => e.querySelector('.katex')).length;
+  return {formulas: all.length, drawn: drawn(all), on_screen: seen.length,
+          on_screen_drawn: drawn(seen)};
+}"""
 MAKE = """
 import json, sys
 from pathlib import Path
@@ -106,26 +120,61 @@ def plain_page(text: str) -> str:
     )
 
 
+@contextmanager
+def serving(pages: dict[str, str]) -> Iterator[str]:
+    """A static server of ``pages`` by their names; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = pages.get(self.path.strip("/"), "").encode("utf-8", "surrogatepass")
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: the table is the output."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
 def median(rows: list[dict[str, Any]], name: str) -> float | None:
     values = [row[name] for row in rows if row.get(name) is not None]
     return round(statistics.median(values), 1) if values else None
 
 
-def figures_of(page: Any, load: Any, repeat: int) -> dict[str, Any]:
-    """Medians over ``repeat`` cold loads of a page, and heap and nodes after the last."""
-    rows = []
-    for _ in range(repeat):
-        page.goto("about:blank")
-        load()
-        page.wait_for_timeout(1500)
-        rows.append(page.evaluate(TIMES))
+def load(page: Any, address: str, cold: bool = False) -> dict[str, Any]:
+    """The times of one load, once the page has come to rest."""
+    page.goto("about:blank")
+    if cold:
+        page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+    page.goto(address)
+    if "/review/" in address:
+        page.wait_for_selector("#review[data-shown][data-laid]")
+    page.wait_for_timeout(1500)
+    found: dict[str, Any] = page.evaluate(TIMES)
+    found["paint_ms"] = round((found["first_paint_ms"] or 0) - (found["server_ms"] or 0), 1)
+    return found
+
+
+def medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: median(rows, name) for name in rows[0]}
+
+
+def memory_of(page: Any) -> dict[str, Any]:
     client = page.context.new_cdp_session(page)
     client.send("HeapProfiler.collectGarbage")
     client.send("Performance.enable")
     metrics = {m["name"]: m["value"] for m in client.send("Performance.getMetrics")["metrics"]}
-    found = {name: median(rows, name) for name in rows[0]}
-    found["after_server_ms"] = round((found["first_paint_ms"] or 0) - (found["server_ms"] or 0), 1)
-    return found | {"heap_mb": round(metrics["JSHeapUsedSize"] / 1e6, 1), "nodes": metrics["Nodes"]}
+    return {"heap_mb": round(metrics["JSHeapUsedSize"] / 1e6, 1), "nodes": metrics["Nodes"]}
 
 
 def keys_of(page: Any, key: str) -> dict[str, float]:
@@ -136,36 +185,41 @@ def keys_of(page: Any, key: str) -> dict[str, float]:
     }
 
 
-def measure(page: Any, site: Site, queue: int, text: str, repeat: int) -> dict[str, Any]:
-    """The plain page and the screen, one after the other."""
-    page.route("**/plain-page", lambda route: route.fulfill(
-        body=plain_page(text), content_type="text/html"))  # fmt: skip
-    plain = figures_of(page, lambda: page.goto(f"{site.url}/plain-page"), repeat)
-
+def measure(page: Any, site: Site, queue: int, plain: str, repeat: int) -> dict[str, Any]:
+    """The plain page and the screen in turn, then the keys of the screen."""
     page.goto(f"{site.url}/p/reader-bench/queues/{queue}/next/")
     page.wait_for_selector("#review[data-ready]")
     address = page.url.split("#")[0]
-
-    def load() -> None:
-        page.goto(address)
-        page.wait_for_selector("#review[data-ready]")
-
-    screen = figures_of(page, load, repeat)
-    page.wait_for_selector("#review[data-shown]")
-    drawn = "['.maths .katex', '.maths'].map(s => document.querySelectorAll(s).length)"
-    screen |= {
-        "shown": int(page.get_attribute("#review", "data-shown")),
-        "drawn": page.evaluate(drawn),
-    }
-    for key in ("j", "1", "c"):
+    plain_rows, rows, cold_plain, cold = [], [], [], []
+    for _ in range(repeat):
+        plain_rows.append(load(page, plain))
+        rows.append(load(page, address))
+    for _ in range(max(1, repeat // 2)):
+        cold_plain.append(load(page, plain, cold=True))
+        cold.append(load(page, address, cold=True))
+    load(page, plain)
+    found = {"plain": medians(plain_rows) | memory_of(page)}
+    load(page, address)
+    screen = medians(rows) | memory_of(page)
+    for key in ("j", "1", "c", "k"):
         screen |= keys_of(page, key)
-    ratio = screen["after_server_ms"] / max(1.0, plain["after_server_ms"])
-    return {
-        "characters": len(text),
-        "plain": plain,
-        "screen": screen,
-        "paint_ratio": round(ratio, 2),
+    page.wait_for_timeout(600)
+    screen |= page.evaluate(MATHS) | {
+        "longest_task_keys_ms": page.evaluate(TIMES)["longest_task_ms"]
     }
+    screen["shown"] = int(page.get_attribute("#review", "data-shown"))
+    first = {"plain": median(cold_plain, "paint_ms"), "screen": median(cold, "paint_ms")}
+    return found | {
+        "screen": screen,
+        "first_visit_paint_ms": first,
+        "paint_ratio": ratio(screen["paint_ms"], found["plain"]["paint_ms"]),
+        "paint_ratio_first_visit": ratio(first["screen"], first["plain"]),
+        "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def ratio(one: float | None, other: float | None) -> float:
+    return round((one or 0) / max(1.0, other or 0), 2)
 
 
 @contextmanager
@@ -181,7 +235,7 @@ def copy(url: str | None) -> Iterator[Site]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--url")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
@@ -189,32 +243,50 @@ def main() -> None:
     texts = {"made-400-formulas": long_text()}
     if (real := longest_real()) is not None:
         texts["longest-real"] = real
-    with copy(options.url) as site, sync_playwright() as playwright:
-        path = site.home / "reader-bench.json"
-        path.write_text(json.dumps(texts))
-        queues = json.loads(
-            site.manage("shell", "-v", "0", "-c", MAKE.format(path=str(path))).splitlines()[-1]
-        )
-        path.unlink()
+    pages = {name: plain_page(text) for name, text in texts.items()}
+    with copy(options.url) as site, serving(pages) as plain, sync_playwright() as playwright:
+        queues = make_queues(site, texts)
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM))
-        page = browser.new_context(viewport={"width": 1360, "height": 850}).new_page()
-        page.add_init_script(WATCH)
-        page.goto(f"{site.url}/login/")
-        page.fill("[name=username]", site.login["username"])
-        page.fill("[name=password]", site.login["password"])
-        page.click("main form button")
-        page.wait_for_url(f"{site.url}/")
-        found = {n: measure(page, site, queues[n], t, options.repeat) for n, t in texts.items()}
+        page = entered(browser, site)
+        found = {
+            name: {"characters": len(text)}
+            | measure(page, site, queues[name], f"{plain}/{name}", options.repeat)
+            for name, text in texts.items()
+        }
         browser.close()
     report(found)
 
 
+def make_queues(site: Site, texts: dict[str, str]) -> dict[str, int]:
+    """A queue of one item for each text, in the copy."""
+    path = site.home / "reader-bench.json"
+    path.write_text(json.dumps(texts))
+    said = site.manage("shell", "-v", "0", "-c", MAKE.format(path=str(path)))
+    path.unlink()
+    return dict(json.loads(said.splitlines()[-1]))
+
+
+def entered(browser: Any, site: Site) -> Any:
+    """A page that is logged in."""
+    page = browser.new_context(viewport={"width": 1360, "height": 850}).new_page()
+    page.add_init_script(WATCH)
+    page.goto(f"{site.url}/login/")
+    page.fill("[name=username]", site.login["username"])
+    page.fill("[name=password]", site.login["password"])
+    page.click("main form button")
+    page.wait_for_url(f"{site.url}/")
+    return page
+
+
 def report(found: dict[str, Any]) -> None:
     for name, row in found.items():
-        print(f"\n{name}: {row['characters']:,} characters, paint ratio {row['paint_ratio']}")
-        print(f"{'figure':<20}{'plain':>12}{'screen':>12}")
+        print(
+            f"\n{name}: {row['characters']:,} characters; paint {row['paint_ratio']}x of the plain"
+            f" page, {row['paint_ratio_first_visit']}x on a first visit; load {row['load_average']}"
+        )
+        print(f"{'figure':<22}{'plain':>12}{'screen':>12}")
         for key in row["screen"]:
-            print(f"{key:<20}{row['plain'].get(key, '')!s:>12}{row['screen'][key]!s:>12}")
+            print(f"{key:<22}{row['plain'].get(key, '')!s:>12}{row['screen'][key]!s:>12}")
     print(json.dumps({"name": "reader", "figures": found}))
 
 

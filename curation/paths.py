@@ -41,6 +41,15 @@ def socket_path(name: str) -> Path:
     return folder / name
 
 
+def content_hash(folder: Path) -> str:
+    """16 hex digits over the names and contents of all files of a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
 def verifier_socket() -> Path:
     """Socket of the verifier service (``WHITTLE_VERIFIER_SOCKET`` overrides it)."""
     given = os.environ.get("WHITTLE_VERIFIER_SOCKET")

@@ -147,10 +147,19 @@ DATABASES = {"default": database()}
 REDIS_URL = os.environ.get("REDIS_URL") or embedded.redis_url()
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# The folder's name is a hash of what is in it, so a browser may keep every file for good.
+STATIC_FILES = BASE_DIR / "static"
+STATIC_URL = "/static/" if DEBUG else f"/static/{paths.content_hash(STATIC_FILES)}/"
+STATICFILES_DIRS = [STATIC_FILES]
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_MAX_AGE = 0  # names carry no hash: the browser asks each time, and gets 304
+WHITENOISE_MAX_AGE = 0  # of packages' own files, which the hash does not cover
+
+
+def WHITENOISE_IMMUTABLE_FILE_TEST(path: str, url: str) -> bool:
+    """Whether a file's address changes with its content."""
+    return not DEBUG and Path(path).is_relative_to(STATIC_FILES)
+
+
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"

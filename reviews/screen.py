@@ -20,7 +20,11 @@ from reviews.submission import quote_hash
 
 SLICE = 1500  # characters of a plain slice where a trace is not segmented
 MAX_PIECE = 6000  # a longer leaf (code, display maths) is shown in several boxes
-CHUNK = 24  # boxes that the browser may leave unrendered together while they are far away
+# Boxes are handed to the browser in chunks of about this height (review.css, .chunk), which it lays
+# out one after the other. A line of the screen holds about so many characters.
+CHUNK_PIXELS = 1400
+LINE_CHARS = 90
+LINE_PIXELS = 23
 LIGHT = ("pk", "model", "sample_no", "char_count", "parent_id", "completion_tokens")
 SPACE = re.compile(r"\W+")
 MATHS = re.compile(r"\$|\\[(\[]")
@@ -98,13 +102,27 @@ def hue_of(kind: str) -> str:
 
 def text_html(pieces: list[Piece], first: bool = True, prefix: str = "s") -> SafeString:
     """The boxes as HTML, in chunks. Built by hand: a template would take ten times as long."""
-    chunks = (pieces[i : i + CHUNK] for i in range(0, len(pieces), CHUNK))
     return mark_safe(  # noqa: S308  every text in it is escaped by markup.body and escape
         "".join(
             f'<div class="chunk">{"".join(box_html(p, first, prefix) for p in chunk)}</div>'
-            for chunk in chunks
+            for chunk in chunks_of(pieces)
         )
     )
+
+
+def chunks_of(pieces: list[Piece]) -> Iterator[list[Piece]]:
+    """Neighbouring boxes that are about ``CHUNK_PIXELS`` high together."""
+    chunk: list[Piece] = []
+    height = 0
+    for piece in pieces:
+        chunk.append(piece)
+        lines = piece.text.strip().count("\n") + 1 + len(piece.text) // LINE_CHARS
+        height += lines * LINE_PIXELS + 12
+        if height >= CHUNK_PIXELS:
+            yield chunk
+            chunk, height = [], 0
+    if chunk:
+        yield chunk
 
 
 def box_html(piece: Piece, first: bool, prefix: str = "s") -> str:

@@ -11,6 +11,8 @@
   const MAX_FAILURES = 1000;      // delimiters that open nothing, before a text is left alone
   const MAX_PER_ELEMENT = 5000;   // formulas; the rest stay as their source
   const MARGIN = "600px";
+  const SLICE = 8;                // ms of drawing between two frames
+  const FEW = 60;                 // formulas of an element that are drawn together
   const OPTIONS = { trust: false, maxExpand: 500, maxSize: 20, strict: "ignore", output: "html" };
   const PAIRS = [["$$", "$$", true], ["\\[", "\\]", true], ["\\(", "\\)", false], ["$", "$", false]];
 
@@ -95,7 +97,42 @@
     return hits.length;
   }
 
-  const watch = (act) => new IntersectionObserver((entries, self) => {
+  /* KaTeX is large: a page may name it in a meta element, to be loaded with the first formula. */
+  const source = document.querySelector('meta[name="katex"]')?.content;
+  let asked = false;
+  function haveKatex(then) {
+    if (typeof katex !== "undefined") return true;
+    if (source && !asked) {
+      asked = true;
+      const script = document.createElement("script");
+      script.src = source;
+      script.addEventListener("load", then);
+      document.head.append(script);
+    }
+    return false;
+  }
+
+  /* Drawing, in slices: a frame is never late for a screen full of formulas. */
+  const waiting = new Set();
+  let drawing = false;
+  function draw() {
+    const until = performance.now() + SLICE;
+    for (const span of waiting) {
+      waiting.delete(span);
+      if (span.isConnected) render(span);
+      if (performance.now() > until) break;
+    }
+    drawing = waiting.size > 0;
+    if (drawing) requestAnimationFrame(() => setTimeout(draw, 0));
+  }
+  function want(span) {
+    waiting.add(span);
+    if (drawing || !haveKatex(() => { drawing = true; draw(); })) return;
+    drawing = true;
+    setTimeout(draw, 0);
+  }
+
+  const watching = (act) => new IntersectionObserver((entries, self) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       self.unobserve(entry.target);
@@ -103,8 +140,9 @@
     }
   }, { rootMargin: MARGIN });
 
-  const spans = watch(render);
-  const blocks = watch((element) => {
+  /* Finds the formulas of an element's text and puts each into a span; how many. */
+  function split(element) {
+    if (element.dataset.split !== undefined) return +element.dataset.split;
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     const nodes = [];
     while (walker.nextNode()) {
@@ -112,14 +150,27 @@
     }
     let budget = MAX_PER_ELEMENT;
     for (const node of nodes) if (budget > 0) budget -= splitNode(node, budget);
+    element.dataset.split = MAX_PER_ELEMENT - budget;
     if (budget < MAX_PER_ELEMENT) element.dispatchEvent(new CustomEvent("maths:split", { bubbles: true }));
-    for (const span of element.querySelectorAll(".maths")) spans.observe(span);
+    return MAX_PER_ELEMENT - budget;
+  }
+
+  const spans = watching(want);
+  const blocks = watching((element) => {
+    const found = split(element), each = element.querySelectorAll(".maths");
+    for (const span of each) if (found > FEW) spans.observe(span); else want(span);
   });
+  /* Split now, draw when it comes near the screen. */
+  function watch(element) {
+    if ((source || typeof katex !== "undefined") && split(element)) blocks.observe(element);
+  }
 
   function scan(root) {
-    if (typeof katex === "undefined") return;
+    if (!source && typeof katex === "undefined") return;
     if (root.matches?.("[data-maths]")) blocks.observe(root);
-    for (const element of root.querySelectorAll("[data-maths]")) blocks.observe(element);
+    for (const element of root.querySelectorAll("[data-maths]")) {
+      if (!element.closest("[data-lays]")) blocks.observe(element);  // those, review-lay.js looks after
+    }
   }
 
   /* The stored text of a node: formulas give their source. */
@@ -146,7 +197,7 @@
     event.preventDefault();
   });
 
-  window.whittleMaths = { formulas, scan, sourceOf };
+  window.whittleMaths = { formulas, scan, sourceOf, watch };
   const start = () => scan(document.body);
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
   document.addEventListener("htmx:afterSwap", (event) => scan(event.target));

@@ -124,8 +124,8 @@ export function makeCheck(root, store, text, data, draw) {
   }
   function paint() {
     const all = [...found.values()].flat();
-    draw.paint("holds", draw.domOf(all.filter((c) => c.state === "holds")));
-    draw.paint("differs", draw.domOf(all.filter((c) => c.state === "differs")));
+    draw.paint("holds", all.filter((c) => c.state === "holds"));
+    draw.paint("differs", all.filter((c) => c.state === "differs"));
   }
   const said = (i) => {
     const here = found.get(i) || [], good = here.filter((c) => c.state === "holds").length;

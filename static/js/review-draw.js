@@ -3,18 +3,44 @@
 const overlaps = (a, b) => a.start < b.end && b.start < a.end;
 export const covers = (cuts, r) => cuts.some((c) => c.start <= r.start && r.end <= c.end);
 
-/* Ranges as CSS highlights, so that parts of a box are marked without a change of the page. */
-function painter() {
+/* Ranges as CSS highlights, so that parts of a box are marked without a change of the page. After
+   every change of a page the browser goes over all ranges of all highlights (17 ms a key for 400 of
+   them), so only those of boxes near the screen are given to it, anew when scrolling has ended. */
+const NEAR = 12;  // boxes before and behind what is on screen
+function painter(text, seen) {
   const can = typeof Highlight !== "undefined" && CSS.highlights;
-  return (name, ranges) => {
-    if (!can) return;
-    if (!ranges.length) CSS.highlights.delete(name);
-    else CSS.highlights.set(name, new Highlight(...ranges));
-  };
+  const layers = new Map();  // name -> box -> [{start, end}]
+  let timer = 0;
+
+  function show() {
+    const on = seen(), low = (on[0] ?? 0) - NEAR, high = (on.at(-1) ?? 0) + NEAR;
+    for (const [name, boxes] of layers) {
+      const places = [];
+      for (let i = Math.max(0, low); i <= Math.min(high, text.boxes.length - 1); i++) {
+        for (const r of boxes.get(i) || []) places.push(text.domRange(i, r.start, r.end));
+      }
+      const there = places.filter(Boolean);
+      if (there.length) CSS.highlights.set(name, new Highlight(...there)); else CSS.highlights.delete(name);
+    }
+  }
+  const soon = () => { clearTimeout(timer); timer = setTimeout(show, 100); };
+  function paint(name, list) {
+    if (!can || (!list.length && !layers.has(name))) return;
+    const boxes = new Map();
+    for (const r of list) {
+      for (let i = text.boxAt(r.start); i < text.boxes.length && text.starts[i] < r.end; i++) {
+        if (boxes.has(i)) boxes.get(i).push(r); else boxes.set(i, [r]);
+      }
+    }
+    layers.set(name, boxes);
+    soon();
+  }
+  text.view.addEventListener("scroll", () => { if (layers.size) soon(); }, { passive: true });
+  return { paint, repaint: () => { if (layers.size) soon(); } };
 }
 
-export function makeDraw(text, props) {
-  const paint = painter();
+export function makeDraw(text, lay, props) {
+  const { paint, repaint } = painter(text, lay.seen);
   const marked = new Map();  // class -> set of box numbers that have it
 
   function mark(css, wanted) {
@@ -36,16 +62,14 @@ export function makeDraw(text, props) {
     }
     return { whole, partly };
   }
-  const domOf = (ranges) => ranges.flatMap((r) => text.domRanges(r.start, r.end));
-
   function cuts(list) {
     const { whole, partly } = split(list.filter((c) => c.action !== "condense"));
     const short = split(list.filter((c) => c.action === "condense"));
     mark("cut", whole);
     mark("part", new Set(partly.map((r) => text.boxAt(r.start))));
     mark("condensed", short.whole);
-    paint("cut", domOf(partly));
-    paint("condensed", domOf(short.partly));
+    paint("cut", partly);
+    paint("condensed", short.partly);
   }
   let drawnLabels = new Map();
   function labels(list) {
@@ -60,7 +84,7 @@ export function makeDraw(text, props) {
     }
     drawnLabels = now;
   }
-  function spans(list) { paint("span", domOf(list)); }
+  function spans(list) { paint("span", list); }
   function kept(list) { mark("keep", split(list).whole); }
   let drawnKinds = new Set();
   function kinds(list, hues) {
@@ -97,10 +121,5 @@ export function makeDraw(text, props) {
     if (last.cuts !== state.cuts || last.rejected !== state.rejected) proposals(state);
     last = state;
   }
-  /* Drawing formulas replaces text nodes, which takes the ground from under ranges. */
-  const repaint = () => {
-    cuts(last.cuts || []);
-    spans(last.spans || []);
-  };
-  return { draw, repaint, mark, paint, domOf, overlaps };
+  return { draw, repaint, mark, paint, overlaps };
 }

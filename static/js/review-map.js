@@ -1,6 +1,8 @@
 /* The minimap: one mark per segment, and answers, cuts, labels, disagreements over them. */
 
-export function makeMap(element, text, data) {
+import { painted } from "./review-lay.js";
+
+export function makeMap(element, text, lay, data) {
   const canvas = document.createElement("canvas");
   canvas.setAttribute("aria-hidden", "true");
   element.append(canvas);
@@ -56,18 +58,16 @@ export function makeMap(element, text, data) {
     }
     bars(pen, (data.disagreement?.ranges || []).map(([start, end]) => ({ start, end })), colours.ink, 0.94, 0.06);
     if (text.here() >= 0) bars(pen, [text.range(text.here())], colours.accent, 0, 1);
-    if (text.boxes.length) {
-      const view = text.view.getBoundingClientRect();
-      const seen = [...text.visible].sort((a, b) => a - b);
-      if (seen.length && view.height) {
-        pen.strokeStyle = colours.ink;
-        pen.lineWidth = 1;
-        const y = text.starts[seen[0]] * scale(), low = text.end(seen[seen.length - 1]) * scale();
-        pen.strokeRect(0.5, y + 0.5, canvas.width - 1, Math.max(3, low - y - 1));
-      }
+    const seen = lay.seen();
+    if (seen.length) {
+      pen.strokeStyle = colours.ink;
+      pen.lineWidth = 1;
+      const y = text.starts[seen[0]] * scale(), low = text.end(seen[seen.length - 1]) * scale();
+      pen.strokeRect(0.5, y + 0.5, canvas.width - 1, Math.max(3, low - y - 1));
     }
   }
-  const later = () => { if (!queued) { queued = true; requestAnimationFrame(() => requestAnimationFrame(paint)); } };
+  /* Behind the paint that a key waits for, when the layout it reads is at hand. */
+  const later = () => { if (!queued) { queued = true; painted().then(paint); } };
   function size() {
     const box = element.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
     canvas.width = Math.round(box.width * ratio);

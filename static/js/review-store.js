@@ -4,6 +4,8 @@
    to what the server last confirmed; "saved" is said only when the server has said so. Network
    loss, a reload, a second tab, an ended session and a lost lease keep the text and offer it. */
 
+import { painted } from "./review-lay.js";
+
 const LISTS = { labels: key, cuts: key, spans: key3, kinds: key, kept: key, read: (r) => `${r[0]}-${r[1]}` };
 function key(r) { return `${r.start}-${r.end}`; }
 function key3(r) { return `${r.start}-${r.end}-${r.label}`; }
@@ -82,6 +84,13 @@ export function makeStore(start, root, extra) {
   const remember = () => {
     try { localStorage.setItem(place, JSON.stringify({ rev, at: Date.now(), state: snapshot() })); } catch { /* full or forbidden: the server has it */ }
   };
+  /* Behind the paint that the key waits for; a page that is left before that remembers on leaving. */
+  let remembering = false;
+  function rememberSoon() {
+    if (remembering) return;
+    remembering = true;
+    painted().then(() => { remembering = false; if (dirty && !stopped) remember(); });
+  }
   const forget = () => { try { localStorage.removeItem(place); } catch { /* as above */ } };
 
   async function post(path, data, options = {}) {
@@ -110,7 +119,7 @@ export function makeStore(start, root, extra) {
     if (stopped) return;
     dirty = true;
     told("warn", "saving…");
-    remember();
+    rememberSoon();
     clearTimeout(timer);
     timer = setTimeout(saveNow, delay);
   }

@@ -81,27 +81,24 @@ export function makeText(root, state) {
     return start === null || last === null || start >= last ? null : { start, end: last };
   }
 
-  /* DOM ranges, one a box, for the code points from `start` to `end`. */
-  function domRanges(start, stop) {
-    const found = [];
-    for (let i = boxAt(start); i < boxes.length && starts[i] < stop; i++) {
-      const place = document.createRange();
-      let at = starts[i], open = false;
-      for (const p of parts(body(i))) {
-        const size = points(p.text), low = at, high = at + size;
-        at = high;
-        if (high <= start || low >= stop) continue;
-        if (!open) {
-          if (p.whole) place.setStartBefore(p.node);
-          else place.setStart(p.node, unitsOf(p.text, Math.max(0, start - low)));
-          open = true;
-        }
-        if (p.whole) place.setEndAfter(p.node);
-        else place.setEnd(p.node, unitsOf(p.text, Math.min(size, stop - low)));
+  /* The DOM range of what of `start` to `stop` stands in box `i`, or null. */
+  function domRange(i, start, stop) {
+    const place = document.createRange();
+    let at = starts[i], open = false;
+    for (const p of parts(body(i))) {
+      const size = points(p.text), low = at, high = at + size;
+      at = high;
+      if (high <= start) continue;
+      if (low >= stop) break;
+      if (!open) {
+        if (p.whole) place.setStartBefore(p.node);
+        else place.setStart(p.node, unitsOf(p.text, Math.max(0, start - low)));
+        open = true;
       }
-      if (open) found.push(place);
+      if (p.whole) place.setEndAfter(p.node);
+      else place.setEnd(p.node, unitsOf(p.text, Math.min(size, stop - low)));
     }
-    return found;
+    return open ? place : null;
   }
 
   function quote(start, stop) {
@@ -174,26 +171,18 @@ export function makeText(root, state) {
 
   /* --- what was on screen ------------------------------------------------- */
   const seconds = new Float64Array(boxes.length);
-  const visible = new Set();
-  const watcher = new IntersectionObserver((entries) => {
-    for (const e of entries) {
-      const i = numbers.get(e.target);
-      const much = e.intersectionRatio >= 0.4 || e.intersectionRect.height > 0.4 * view.clientHeight;
-      if (e.isIntersecting && much) visible.add(i); else visible.delete(i);
-    }
-  }, { root: view, threshold: [0, 0.2, 0.4, 0.7] });
-  const watch = () => boxes.forEach((b) => watcher.observe(b));
   let active = performance.now();
   for (const kind of ["keydown", "pointermove", "wheel", "scroll", "touchmove"]) {
     addEventListener(kind, () => { active = performance.now(); }, { passive: true, capture: true });
   }
   const idle = () => performance.now() - active > 30000 || document.hidden;
-  function tick(step) { for (const i of visible) if (!folded.has(i)) seconds[i] += step; }
-  function coverage() {
-    let read = 0;
-    for (let i = 0; i < boxes.length; i++) if (seconds[i] > 0) read += end(i) - starts[i];
-    return chars ? read / chars : 1;
+  let read = 0;  // code points that were on screen at all
+  function see(i, time) {
+    if (seconds[i] === 0 && time > 0) read += end(i) - starts[i];
+    seconds[i] += time;
   }
+  function tick(step, onScreen) { for (const i of onScreen) if (!folded.has(i)) see(i, step); }
+  const coverage = () => (chars ? read / chars : 1);
   /* [start, end, seconds] of neighbours that were read, as few rows as say the same. */
   function reading() {
     const rows = [];
@@ -205,15 +194,15 @@ export function makeText(root, state) {
   function restoreReading(rows) {
     for (const [start, , time] of rows || []) {
       const i = boxAt(start);
-      if (starts[i] === start) seconds[i] = Math.max(seconds[i], time);
+      if (starts[i] === start && time > seconds[i]) see(i, time - seconds[i]);
     }
   }
 
   return {
-    boxes, starts, end, range, body, kind, part, boxAt, positionOf, selected, domRanges, quote,
+    boxes, starts, end, range, body, kind, part, boxAt, positionOf, selected, domRange, quote,
     here, go, goTo, onMove, toPart, partStarts, foldHere, foldPart, foldRepeats, folded, unfold,
-    watch, idle, tick, coverage, reading, restoreReading, view, holder, visible,
-    number: (element) => numbers.get(element.closest(".seg")),
+    idle, tick, coverage, reading, restoreReading, view, holder,
+    number: (element) => numbers.get(element?.closest(".seg")),
   };
 }
 

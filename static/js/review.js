@@ -2,6 +2,7 @@
 
 import { makeCheck } from "./review-check.js";
 import { makeDraw } from "./review-draw.js";
+import { makeLay, painted } from "./review-lay.js";
 import { makeKeys } from "./review-keys.js";
 import { makeMap } from "./review-map.js";
 import { asker, makeSide } from "./review-side.js";
@@ -10,10 +11,13 @@ import { countShown, makeText } from "./review-text.js";
 import { makeWork } from "./review-work.js";
 
 const byId = (id) => document.getElementById(id);
+/* What follows is not needed to see the text: the browser shows that first. */
+await painted();
 const root = byId("review");
 const data = JSON.parse(byId("state").textContent);
 const reading = root.dataset.read !== undefined;
 const text = makeText(root, data);
+const lay = makeLay(text);
 const ask = asker();
 let seconds = data.draft?.seconds || 0;
 
@@ -49,9 +53,9 @@ function addProposals(list) {
   }
 }
 
-const draw = makeDraw(text, () => proposals);
+const draw = makeDraw(text, lay, () => proposals);
 const work = makeWork(store, text, ask, data);
-const map = makeMap(byId("map"), text, data);
+const map = makeMap(byId("map"), text, lay, data);
 const side = makeSide(root, store, text, data);
 const check = reading ? null : makeCheck(root, store, text, data, draw);
 addProposals(data.proposals);
@@ -303,7 +307,7 @@ function fromHash() {
 }
 addEventListener("hashchange", fromHash);
 text.restoreReading(data.draft?.read);
-const paintComments = () => draw.paint("comment", draw.domOf(data.comments.filter((c) => c.start !== null && !c.resolved && !c.deleted)));
+const paintComments = () => draw.paint("comment", data.comments.filter((c) => c.start !== null && !c.resolved && !c.deleted));
 side.talk(ask, store.post, paintComments);
 side.others();
 fromHash();
@@ -314,25 +318,31 @@ root.dataset.ready = "1";
 
 const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));
 later(() => {
-  text.watch();
   paintComments();
   if (!reading) { check.tokens(); check.checks(); }
 });
-countShown(text, (n) => {
-  byId("shown-n").textContent = n.toLocaleString("en");
-  if (n !== data.chars) { byId("all").classList.add("bad"); byId("all").append(" — something is missing; the text as stored has all of it"); }
-  root.dataset.shown = n;
+/* What polls the state of the server looks at every element of a page when it starts: last. */
+function loadHtmx() {
+  const script = document.createElement("script");
+  script.src = document.querySelector("meta[name=htmx]").content;
+  document.head.append(script);
+}
+lay.all(() => {
+  root.dataset.laid = "1";
+  later(loadHtmx);
+  map.later();
+  countShown(text, (n) => {
+    byId("shown-n").textContent = n.toLocaleString("en");
+    if (n !== data.chars) { byId("all").classList.add("bad"); byId("all").append(" — something is missing; the text as stored has all of it"); }
+    root.dataset.shown = n;
+  });
 });
-let queued = 0;
-document.addEventListener("maths:split", () => {
-  clearTimeout(queued);
-  queued = setTimeout(() => { draw.repaint(); check?.paint(); }, 120);
-});
+document.addEventListener("maths:split", draw.repaint);
 let beats = 0;
 setInterval(() => {
   if (text.idle()) return;
   seconds += 1;
-  text.tick(1);
+  text.tick(1, lay.seen());
   inView();
   map.later();
   beats += 1;
