@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 
 from curation import access, charts
-from curation.charts import Bin, Point, Series
+from curation.charts import Point, Series, Stage
 from curation.difficulty import measures
 from curation.difficulty import published as domain
 from curation.difficulty.measures import Group
@@ -134,12 +134,12 @@ def staged_context(project: Project, roles: dict[str, Group]) -> dict[str, Any]:
     if not {"small", "large", "teacher"} <= set(roles):
         return {"staged": None}
     found = domain.staged(project, roles)
-    bars = [Bin(at, at + 1, len(found.tiers[tier]), tier) for at, tier in enumerate(domain.TIERS)]
+    bars = [Stage(tier, len(found.tiers[tier])) for tier in domain.TIERS]
     rows = [
         (tier, TIERS[tier], len(found.tiers[tier]), found.tiers[tier][:SHOWN])
         for tier in domain.TIERS
     ]
-    plot = charts.histogram(bars, "Problems by tier", x_label="dropped, easy, L1, L2, L3")
+    plot = charts.funnel(bars, "Problems by tier")
     return {"staged": rows, "staged_plot": plot, "staged_open": found.open}
 
 

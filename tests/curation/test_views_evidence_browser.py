@@ -13,7 +13,8 @@ from django.contrib.auth import get_user_model
 from curation import jobs
 from curation.consensus import run_consensus
 from curation.difficulty.grade import run_grade
-from curation.difficulty.measures import import_rewards
+from curation.difficulty.measures import Group, groups, import_rewards
+from curation.difficulty.published import ROLES
 from curation.models import (
     Difficulty,
     Job,
@@ -83,6 +84,7 @@ def test_the_pages_fit_and_are_drawn_in_light_and_dark(watched: Watched) -> None
     base = "/p/demo/"
     pages = {
         "difficulty": f"{base}difficulty/?total=20&run=run-1",
+        "tiers": f"{base}difficulty/tiers/?cv=0.5&{roles(groups(Project.objects.get()))}",
         "disputes": f"{base}disputes/",
         "dispute": f"{base}disputes/{dispute.pk}/",
         "judges": f"{base}judges/",
@@ -101,6 +103,20 @@ def test_the_pages_fit_and_are_drawn_in_light_and_dark(watched: Watched) -> None
             page.set_viewport_size({"width": width, "height": 860})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
         page.set_viewport_size({"width": 1360, "height": 860})
+
+
+def roles(found: list[Group]) -> str:
+    """The query of the page of tiers with a model for each role, as far as there are any."""
+    return "&".join(f"{role}={one.key}" for role, one in zip(ROLES, found * 4, strict=False))
+
+
+def test_another_model_is_chosen_in_the_filter_bar(watched: Watched) -> None:
+    page = watched.open("/p/demo/difficulty/")
+    other = page.locator("select[name=group] option").nth(1)
+    wanted = other.inner_text()
+    page.select_option("select[name=group]", other.get_attribute("value"))
+    page.wait_for_url("**group=**")
+    assert page.locator("select[name=group] option:checked").inner_text() == wanted
 
 
 def test_a_dispute_is_decided_with_the_keyboard(watched: Watched) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ from django.test import Client
 from curation.difficulty import published
 from curation.difficulty.grade import run_grade
 from curation.difficulty.measures import Group, groups
+from curation.ingest import run_import
 from curation.models import Problem, Project, Source, Trace, Verdict
+from curation.verifiers import verify
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/p/demo/difficulty/tiers/"
@@ -149,6 +153,35 @@ def test_senseless_values_count_as_not_given(
 ) -> None:
     chosen = "&".join(f"{role}={key}" for role, key in keys(project).items())
     assert owner.get(f"{ADDRESS}?{chosen}&{bad}").status_code == 200
+
+
+REAL = os.environ.get("WHITTLE_REAL_DATA")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL, reason="WHITTLE_REAL_DATA is not set")
+def test_the_page_works_on_the_four_models_of_gsm8k(
+    owner: Client, project: Project, run_job: Any, django_assert_max_num_queries: Any
+) -> None:
+    run_job(run_import, "import", path=str(Path(str(REAL)) / "gsm8k"), name="gsm8k")
+    rows = []
+    for trace in Trace.objects.select_related("problem"):
+        said = verify("numeric", trace.text, trace.problem.reference_answer)
+        rows.append(
+            Verdict(trace=trace, verifier="numeric", version="1", reference_sha256="r",
+                    verdict=said.verdict, score=said.score, extracted=said.extracted)
+        )  # fmt: skip
+    Verdict.objects.bulk_create(rows)
+    run_job(run_grade, "grade")
+    found = sorted(groups(project), key=lambda one: one.model)
+    assert len(found) == 4
+    chosen = {role: one.key for role, one in zip(published.ROLES, found, strict=True)}
+    with django_assert_max_num_queries(20):
+        answer = owner.get(ADDRESS, chosen | {"cv": "0.5", "votes": "1"})
+    tiers = answer.context["staged"]
+    assert sum(count for _, _, count, _ in tiers) + answer.context["staged_open"] == 1319
+    assert len(answer.context["teachable"].found) == 1319  # one answer each: its own plurality
+    assert len(answer.content) < 400_000
 
 
 def test_the_page_without_grades_says_what_to_do(owner: Client, project: Project) -> None:
