@@ -1,6 +1,6 @@
 """Proof by continuation with the demo teacher as the judge, in this process.
 
-    python -m benchmarks.prove [--problems 9000] [--samples 1] [--seed 3] [--out FILE]
+    python -m benchmarks.prove [--problems 4500] [--samples 3] [--seed 11] [--out FILE]
 
 The teacher checks its lines only behind the answer, where a prefix that ends before the answer has
 nothing to cut. So it is given the first line of its own trace and the hint "Wait, let me check: ",
@@ -36,7 +36,7 @@ from workers.demo_teacher.problems import Problem, make_problems
 MODEL = Path(__file__).resolve().parent.parent / "workers" / "demo_teacher" / "model"
 HINT = "\n\nWait, let me check: "
 SPAN = "random span"
-BATCH, NEW_TOKENS, TEMPERATURE = 512, 300, 0.8
+BATCH, NEW_TOKENS, TEMPERATURE = 256, 300, 0.8
 # A batch is made smaller when so much of it has ended.
 SHRINK = 0.8
 _LINE = re.compile(r"\d+ [+-] \d+: ")
@@ -219,9 +219,9 @@ def report(results: Results, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, default=9000)
-    parser.add_argument("--samples", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--problems", type=int, default=4500)
+    parser.add_argument("--samples", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--out", type=Path, help="write the prefixes and their results here")
     options = parser.parse_args()
     started = time.monotonic()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from curation.segmentation import kinds
 from curation.segmentation.analysis import Analysis
 from curation.segmentation.attempts import CONCLUSION, QUESTION, VERIFY
+from curation.segmentation.cues import self_talk
 from curation.segmentation.statements import BOXED, HEDGED, STATED
 from curation.segmentation.types import Cut, Segment
 
@@ -71,10 +72,11 @@ def merged(cuts: Iterable[Cut]) -> list[Cut]:
 
 
 def with_clean_edges(analysis: Analysis, cuts: Sequence[Cut]) -> list[Cut]:
-    """Cuts that leave no announcement of what they drop.
+    """Cuts that leave no announcement of what they drop, and no "Yes, that is right." behind it.
 
     A short leaf before a cut that only announces it goes too; where it may not go, what it
-    announces stays. A cut that neither mends is left out.
+    announces stays. A cut that neither mends is left out. Leaves behind a cut that only affirm or
+    doubt what it drops go with it.
     """
     at = {leaf.start: index for index, leaf in enumerate(analysis.segments)}
     stating = {mention.leaf for mention in analysis.answers if mention.matches}
@@ -83,8 +85,22 @@ def with_clean_edges(analysis: Analysis, cuts: Sequence[Cut]) -> list[Cut]:
         start = _grown(analysis, at, stating, cut.start, grown[-1].end if grown else 0)
         start = _shrunk(analysis, at, start, cut.end)
         if start < cut.end:
-            grown.append(Cut(start, cut.end, cut.reason, cut.policy))
+            end = _answered(analysis, at, stating, cut.end)
+            grown.append(Cut(start, end, cut.reason, cut.policy))
     return merged(grown)
+
+
+def _answered(analysis: Analysis, at: dict[int, int], stating: set[int], end: int) -> int:
+    """The end of the leaves behind a cut that only answer it ("Yes, that is right.")."""
+    for _ in range(_EDGE_LEAVES):
+        index = at.get(end)
+        if index is None or not may_cut(analysis, index) or index in stating:
+            break
+        leaf = analysis.segments[index]
+        if self_talk(analysis.text[leaf.start : leaf.end]) is None:
+            break
+        end = leaf.end
+    return end
 
 
 def _grown(

@@ -1,8 +1,8 @@
 """What a trained classifier sees of each leaf: words, shape, rules, and what stands around it.
 
 Every feature of a leaf comes with those of the leaf before and behind it, because what a sentence
-does is decided by its context: "12 + 30 = 42" is a calculation or a check. Vectors of the text, if
-an encoder is given, come beside them.
+does is decided by its context: "12 + 30 = 42" is a calculation or a check. The vector of its text,
+if an encoder is given, comes beside them; those of its neighbours made it worse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from curation.segmentation import kinds, seal
 
-FEATURES_VERSION = "1"
+FEATURES_VERSION = "2"
 Encode = Callable[[Sequence[str]], Any]
 _WORDS = (
     *("wait", "hmm", "maybe", "perhaps", "not sure", "but", "alternatively", "actually"),
@@ -44,7 +44,7 @@ def matrix(leaves: Sequence[str], encode: Encode | None = None) -> Any:
     blocks = [own, _shifted(own, -1), _shifted(own, 1), np.array(_course(leaves), np.float32)]
     if encode is not None:
         vectors = np.asarray(encode([leaf[:_HEAD] for leaf in leaves]), dtype=np.float32)
-        blocks += [vectors, _shifted(vectors, -1), _shifted(vectors, 1)]
+        blocks.append(vectors)
     return np.hstack(blocks)
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from curation.segmentation import kinds
+from curation.segmentation import kinds, reflection
 from curation.segmentation.features import Encode, matrix
-from curation.segmentation.learned import REFLECTING, TRAINABLE, KindModel, decide
+from curation.segmentation.learned import REFLECTING, TRAINABLE, KindModel
 
 # Tags of thought-anchors and the kinds they mean.
 THOUGHT_ANCHORS = {
@@ -110,11 +111,8 @@ def train(
     """A classifier of the labelled rows; the threshold is set across their problems."""
     x = features_of(rows, encode) if features is None else features
     y = targets(rows)
-    model = _fit(x, y, name, encoder)
-    threshold = _threshold(rows, x, y, lambda a, b: _fit(a, b, name, encoder))
-    return KindModel(
-        name, encoder, model.weights, model.bias, model.mean, model.scale, threshold, encode
-    )
+    model = _fit(rows, x, y, KindModel(name, encoder, None, None, None, None, encode=encode))
+    return replace(model, threshold=_threshold(rows, x, y, model))
 
 
 def targets(rows: Sequence[Labelled]) -> Any:
@@ -124,7 +122,8 @@ def targets(rows: Sequence[Labelled]) -> Any:
     return np.array([[kind in row.kinds for kind in TRAINABLE] for row in rows], dtype=int)
 
 
-def _fit(x: Any, y: Any, name: str, encoder: str) -> KindModel:
+def _fit(rows: Sequence[Labelled], x: Any, y: Any, model: KindModel) -> KindModel:
+    """The same model with the weights that these rows give."""
     import numpy as np
 
     linear = import_module("sklearn.linear_model")
@@ -139,12 +138,11 @@ def _fit(x: Any, y: Any, name: str, encoder: str) -> KindModel:
             continue  # a kind without examples is never said
         head = linear.LogisticRegression(C=C, max_iter=300).fit(z, y[:, index])
         weights[index], bias[index] = head.coef_[0], head.intercept_[0]
-    return KindModel(name, encoder, weights, bias, mean, scale)
+    found = reflection.fit(z, [row.text for row in rows], _reflects(y))
+    return replace(model, weights=weights, bias=bias, mean=mean, scale=scale, reflection=found)
 
 
-def _threshold(
-    rows: Sequence[Labelled], x: Any, y: Any, fit: Callable[[Any, Any], KindModel]
-) -> float:
+def _threshold(rows: Sequence[Labelled], x: Any, y: Any, model: KindModel) -> float:
     """The threshold of best F1 on problems left out one after the other."""
     import numpy as np
 
@@ -155,18 +153,12 @@ def _threshold(
     wanted = _reflects(y)
     said = np.zeros(len(rows))
     for problem in names:
-        out = problems == problem
-        found = fit(x[~out], y[~out]).of_features(x[out])
-        said[out] = _either(found)
+        out = np.flatnonzero(problems == problem)
+        learn = np.flatnonzero(problems != problem)
+        found = _fit([rows[int(i)] for i in learn], x[learn], y[learn], model)
+        said[out] = found.reflects(x[out], [rows[int(i)].text for i in out])
     known = np.isin(problems, names)
     return max(_THRESHOLDS, key=lambda t: _f1(said[known] >= t, wanted[known]).f1)
-
-
-def _either(probabilities: Any) -> Any:
-    import numpy as np
-
-    index = [TRAINABLE.index(kind) for kind in REFLECTING]
-    return 1 - np.prod(1 - probabilities[:, index], axis=1)
 
 
 def _reflects(y: Any) -> Any:
@@ -189,9 +181,14 @@ def measure(said: Sequence[str], rows: Sequence[Labelled]) -> dict[str, Score]:
     return found
 
 
-def classify_rows(model: KindModel, features: Any) -> list[str]:
-    """Kinds of rows whose features are at hand."""
-    return decide(model.of_features(features), model.threshold)
+def confusion(said: Sequence[str], rows: Sequence[Labelled]) -> dict[str, dict[str, int]]:
+    """Kind said -> kind wanted -> leaves. A leaf of several wanted kinds counts as the said one
+    where that is among them, else as its first in the order of ``TRAINABLE`` ("none" without)."""
+    table: dict[str, Counter[str]] = {kind: Counter() for kind in TRAINABLE}
+    for kind, row in zip(said, rows, strict=True):
+        first = next((name for name in TRAINABLE if name in row.kinds), "none")
+        table.setdefault(kind, Counter())[kind if kind in row.kinds else first] += 1
+    return {kind: dict(counts) for kind, counts in table.items()}
 
 
 def _f1(said: Any, wanted: Any) -> Score:
@@ -222,5 +219,17 @@ def table(trained: dict[str, Score], rules: dict[str, Score]) -> str:
         f"{kind:<18} {s.support:>5} {s.precision:>9.2f} {s.recall:>7.2f} {s.f1:>6.2f}"
         f" {rules[kind].f1:>9.2f}"
         for kind, s in trained.items()
+    ]
+    return "\n".join(lines)
+
+
+def confusion_table(said: Sequence[str], rows: Sequence[Labelled]) -> str:
+    """``confusion`` for a terminal: a line per kind said, a column per kind wanted."""
+    found = confusion(said, rows)
+    columns = [*TRAINABLE, "none"]
+    lines = [f"{'said / wanted':<15}" + "".join(f"{name[:9]:>10}" for name in columns)]
+    lines += [
+        f"{kind:<15}" + "".join(f"{counts.get(name, 0):>10}" for name in columns)
+        for kind, counts in found.items()
     ]
     return "\n".join(lines)

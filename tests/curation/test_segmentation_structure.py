@@ -375,3 +375,15 @@ def test_labels_are_found_by_quote_in_an_edited_text_nearest_to_where_they_were(
     assert (placed[0].status, edited[placed[0].start : placed[0].end]) == (FOUND, "beta.")
     assert placed[0].start == 23
     assert placed[1].status == LOST
+
+
+def test_what_only_answers_a_dropped_check_goes_with_it() -> None:
+    text = (
+        "<think>\nI need 37 + 48 + 19.\n\n37 + 48: ones 7 + 8 = 15, tens 3 + 4 + 1 = 8, so 85.\n\n"
+        "Wait, let me check: 37 + 48: ones 7 + 8 = 15, tens 3 + 4 + 1 = 8, so 85.\n\n"
+        "Yes, that is right.\n\n85 + 19: ones 5 + 9 = 14, tens 8 + 1 + 1 = 10, so 104.\n\n"
+        "So the answer is 104.\n</think>\n\nThe answer is \\boxed{104}."
+    )
+    (cut,) = cuts_of(analyse(text, "104"), "repeats")
+    assert text[cut.start : cut.end].startswith("Wait")
+    assert text[cut.start : cut.end].endswith("Yes, that is right.\n\n")

@@ -55,9 +55,11 @@ class Command(BaseCommand):
         if not test:
             return {}
         wanted = [rows[i] for i in test]
-        trained = training.measure(training.classify_rows(model, features[test]), wanted)
+        said = model.of_rows(features[test], [row.text for row in wanted])
+        trained = training.measure(said, wanted)
         rules = training.measure([classify(row.text) for row in wanted], wanted)
         self.stderr.write(training.table(trained, rules))
+        self.stderr.write(training.confusion_table(said, wanted))
         return {
             kind: {"f1": round(score.f1, 4), "rules": round(rules[kind].f1, 4), "n": score.support}
             for kind, score in trained.items()
