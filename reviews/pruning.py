@@ -10,6 +10,7 @@ from curation.models import Problem, Trace
 from curation.sandbox.client import VerifierClient
 from curation.segmentation import Cut, Derived, apply_cuts
 from curation.traces import store_derived
+from curation.verification import reference_of
 
 SEAM = 240  # characters shown on each side of a seam
 SEAMS = 60
@@ -62,13 +63,25 @@ def seams(text: str, cuts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def options_of(problem: Problem) -> dict[str, Any]:
+    """What the verifier of a problem is given besides the text, as the job ``verify`` does."""
+    own = (problem.metadata or {}).get("verifier_options")
+    options = dict(own) if isinstance(own, dict) else {}
+    if problem.kind == "choice" and problem.choices:
+        options["choices"] = problem.choices
+    if problem.kind == "code":
+        options |= {"tests": problem.tests, "prompt": problem.text}
+    return options
+
+
 def judge(problem: Problem, text: str) -> dict[str, Any]:
     """What the verifier says of a text that is not stored: verdict, reason, extracted answer."""
+    code = problem.kind == "code"
     item: dict[str, Any] = {
         "kind": problem.kind,
         "response": text,
-        "reference": problem.reference_answer,
-        "options": {},
+        "reference": problem.reference_solution if code else reference_of(problem),
+        "options": options_of(problem),
     }
     (verdict,) = VerifierClient(paths.verifier_socket(), attempts=2).verify_batch([item])
     return {"verdict": verdict.verdict, "reason": verdict.reason, "extracted": verdict.extracted}

@@ -37,6 +37,7 @@ urlpatterns = [
     path(f"{R}diff/", screen.diff, name="review_diff"),
     path(f"{R}tokens/", screen.token_counts, name="review_tokens"),
     path(f"{R}checks/", screen.checks, name="review_checks"),
+    path(f"{R}checks/code/", screen.code_checks, name="review_code_checks"),
     path(f"{R}submit/", screen.submit, name="review_submit"),
     path(f"{R}skip/", screen.skip, name="review_skip"),
     path(f"{P}compare/", compare.compare_page, name="compare"),

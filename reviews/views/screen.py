@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from curation.models import Trace
 from curation.templatetags.whittle import deceptive
-from reviews import decisions, evidence, pruning, queues, screen, tokens
+from reviews import codecheck, decisions, evidence, pruning, queues, screen, tokens
 from reviews.adjudication import disagreement_of
 from reviews.comments import comments_json
 from reviews.guidelines import current_guideline
@@ -194,9 +194,18 @@ def token_counts(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
 
 @login_required
 def checks(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
-    """Equations and code that were checked by machine, with their places."""
+    """Equations that were checked by machine, with their places."""
     trace = trace_of(access_assignment(request, slug, pk))
     return JsonResponse({"checks": evidence.checks_of(trace.text)})
+
+
+@login_required
+def code_checks(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """What the sandbox says of the trace's Python blocks."""
+    assignment = access_assignment(request, slug, pk)
+    trace = trace_of(assignment)
+    solving = screen.shown(assignment, "verdict")
+    return JsonResponse({"checks": codecheck.code_checks(trace.text, trace.problem, solving)})
 
 
 @login_required

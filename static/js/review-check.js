@@ -2,7 +2,8 @@
 
 export function makeCheck(root, store, text, data, draw) {
   const byId = (id) => document.getElementById(id);
-  const number = (n) => Math.round(n).toLocaleString("en");
+  const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+  const number = (n) => grouped.format(n);
   let counts = null;  // tokens of each box in the student's tokenizer; null: estimates
   const total = () => (counts ? counts.total : data.tokens);
   const limit = data.schema?.token_limit || null;
@@ -122,6 +123,21 @@ export function makeCheck(root, store, text, data, draw) {
     note.textContent = c.state === "differs" ? `${text.quote(c.start, c.end)}: ${c.text}` : c.text;
     text.boxes[i].append(note);
   }
+  /* Blocks of code: run by the server's sandbox, asked for only where there are any. */
+  async function code() {
+    if (!text.holder.querySelector("code.block")) return;
+    try {
+      const answer = await fetch(`${root.dataset.base}checks/code/`, { redirect: "manual" });
+      const list = (await answer.json()).checks;
+      for (const old of text.holder.querySelectorAll(".chip.code")) old.remove();
+      for (const c of list) {
+        const note = document.createElement("span");
+        note.className = `chip evidence code ${{ holds: "ok", differs: "bad" }[c.state] || "unverifiable"}`;
+        note.textContent = c.text;
+        text.boxes[text.boxAt(c.end - 1)].append(note);
+      }
+    } catch { /* as above */ }
+  }
   function paint() {
     const all = [...found.values()].flat();
     draw.paint("holds", all.filter((c) => c.state === "holds"));
@@ -131,5 +147,5 @@ export function makeCheck(root, store, text, data, draw) {
     const here = found.get(i) || [], good = here.filter((c) => c.state === "holds").length;
     return here.length ? `${good} of ${here.length} equation${here.length > 1 ? "s" : ""} hold` : "";
   };
-  return { length, check, tokens, diff, checks, paint, said, verdict: () => verdict };
+  return { length, check, tokens, diff, checks, code, paint, said, verdict: () => verdict };
 }

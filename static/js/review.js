@@ -147,6 +147,7 @@ async function reveal() {
   if (!proposals.length) { data.proposals.push(...shown.proposals); addProposals(shown.proposals); }
   data.answers = shown.answers;
   data.first = shown.first;
+  check.code();
   if (shown.first !== null) text.boxes[shown.first].dataset.first = "";
   redraw();
 }
@@ -319,7 +320,7 @@ root.dataset.ready = "1";
 const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));
 later(() => {
   paintComments();
-  if (!reading) { check.tokens(); check.checks(); }
+  if (!reading) { check.tokens(); check.checks(); check.code(); }
 });
 /* What polls the state of the server looks at every element of a page when it starts: last. */
 function loadHtmx() {

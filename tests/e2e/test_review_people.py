@@ -83,10 +83,25 @@ def test_a_comment_on_a_range_tells_whom_it_mentions(
         page.keyboard.type("@ben is this <b>right</b>?")
         press(page, "Control+Enter")
         page.locator(".comment .words", has_text="<b>right</b>").wait_for()
+        page.locator(".comment").get_by_text("edit", exact=True).click()
+        page.keyboard.press("Control+a")
+        page.keyboard.type("@ben is this <b>sound</b>?")
+        press(page, "Control+Enter")
+        page.locator(".comment .words", has_text="<b>sound</b>").wait_for()
+        assert page.locator(".comment").get_by_text("(edited)").count() == 1
     with opened(entered("ben"), site, "notices/") as page:
         page.click("text=is this")
         page.wait_for_selector(READY)
         assert page.locator(".comment").count() == 1 and "segment 2 of" in page.inner_text("#where")
+        assert page.locator(".comment").get_by_text("edit", exact=True).count() == 0
+    with opened(entered("ann"), site, f"read/{world['traces']['short11']}/") as page:
+        page.wait_for_selector(READY)
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.locator(".comment").get_by_text("delete", exact=True).click()
+        page.locator("#comments", has_text="None.").wait_for()
+    with opened(entered("ben"), site, f"read/{world['traces']['short11']}/") as page:
+        page.wait_for_selector(READY)
+        assert page.locator(".comment").count() == 0
 
 
 def test_a_new_guideline_opens_a_queue_of_what_it_may_affect(

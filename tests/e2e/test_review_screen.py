@@ -341,5 +341,6 @@ def test_hostile_text_is_text(entered: Any, site: Site, world: dict[str, Any]) -
         shown = page.text_content("#boxes")
         assert "{{7*7}} {% debug %}" in shown and "<script>window" in shown
         assert page.locator(".ctl[data-code='U+202E']").count() == 1
+        page.locator(".chip.code", has_text="Python: runs").wait_for()
         assert page.locator(".tbl .td").count() >= 4 and page.locator("code.block .py-n").count()
     assert not [url for url in asked if not url.startswith(site.url)], asked
