@@ -11,10 +11,19 @@ from curation.models import Problem
 from curation.verifiers.base import Verdict, correct, error, incorrect
 from reviews import codecheck, pruning
 
-TEXT = "\n".join(
-    ["𝑥 first", "```python", "print(5 + 7)", "```", "then", "```cpp", "int x;", "```", "```py", "1/0",
-     "```", "```python", "open"]
-)  # fmt: skip
+TEXT = """𝑥 first
+```python
+print(5 + 7)
+```
+then
+```cpp
+int x;
+```
+```py
+1/0
+```
+```python
+open"""
 PROBLEM = Problem(text="Add.", kind="math", reference_answer="12")
 
 
