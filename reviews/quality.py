@@ -12,8 +12,9 @@ from django.db.models import Avg, Count, Sum
 from django.db.models.functions import TruncDate
 
 from curation.models import Trace
-from reviews import agreement, gold
+from reviews import agreement, gold, tokens
 from reviews.models import Queue, Review, StepLabel
+from reviews.schema import schema_of
 
 TOKEN = re.compile(r"\S+")
 TOLERANCES = (0, 100, 500, 2000)  # characters
@@ -46,6 +47,7 @@ class Agreement:
     step_alpha: float | None
     steps: int
     mask_alpha: float | None
+    mask_unit: str  # "token" of the student's tokenizer, or "word" without one
     first_error: list[tuple[int, float]]
     pairs: list[tuple[str, str, int, float | None]]
 
@@ -112,6 +114,7 @@ def reviews_by_item(queue: Queue) -> dict[int, dict[int, Review]]:
 def agreement_of(queue: Queue) -> Agreement:
     """Every figure of agreement that the queue's reviews allow."""
     items = reviews_by_item(queue)
+    tokenizer = tokens.tokenizer_of(schema_of(queue.project))
     who = sorted({user for by in items.values() for user in by})
     decisions = [[by[u].decision if u in by else None for u in who] for by in items.values()]
     steps = step_table(items, who)
@@ -122,7 +125,8 @@ def agreement_of(queue: Queue) -> Agreement:
         agreement.alpha(decisions),
         agreement.alpha(steps, "ordinal"),
         len(steps),
-        masks_alpha(items),
+        masks_alpha(items, tokenizer),
+        "word" if tokenizer is None else "token",
         [(t, agreement.position_agreement(error_pairs(items), t)) for t in TOLERANCES]
         if items
         else [],
@@ -142,8 +146,8 @@ def step_table(items: dict[int, dict[int, Review]], who: list[int]) -> list[list
     return [[cell.get(u) for u in who] for cell in cells.values() if len(cell) > 1]
 
 
-def masks_alpha(items: dict[int, dict[int, Review]]) -> float | None:
-    """Alpha of cut masks over all words of all items. A word stands for a token here."""
+def masks_alpha(items: dict[int, dict[int, Review]], tokenizer: Any = None) -> float | None:
+    """Alpha of cut masks over all tokens of all items; words, where there is no tokenizer."""
     texts = dict(
         Trace.objects.filter(pk__in={r.trace_id for by in items.values() for r in by.values()})
         .values_list("pk", "text")
@@ -151,12 +155,17 @@ def masks_alpha(items: dict[int, dict[int, Review]]) -> float | None:
     counts: list[dict[Any, int]] = []
     for by in items.values():
         reviews = list(by.values())
-        text = texts[reviews[0].trace_id]
-        tokens = [m.start() for m in TOKEN.finditer(text)]
-        masks = [agreement.mask(tokens, [(c["start"], c["end"]) for c in r.cuts]) for r in reviews]
+        places = starts_of(texts[reviews[0].trace_id], tokenizer)
+        masks = [agreement.mask(places, [(c["start"], c["end"]) for c in r.cuts]) for r in reviews]
         for chosen in map(sum, zip(*masks, strict=True)):
             counts.append({1: chosen, 0: len(masks) - chosen})
     return agreement.alpha_of_counts(compress(counts))
+
+
+def starts_of(text: str, tokenizer: Any) -> list[int]:
+    if tokenizer is not None:
+        return tokens.offsets(tokenizer, text)
+    return [m.start() for m in TOKEN.finditer(text)]
 
 
 def compress(counts: list[dict[Any, int]]) -> list[dict[Any, int]]:

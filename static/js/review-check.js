@@ -145,7 +145,7 @@ export function makeCheck(root, store, text, data, draw) {
   }
   const said = (i) => {
     const here = found.get(i) || [], good = here.filter((c) => c.state === "holds").length;
-    return here.length ? `${good} of ${here.length} equation${here.length > 1 ? "s" : ""} hold` : "";
+    return here.length ? `${good} of ${here.length} equation${here.length > 1 ? "s hold" : " holds"}` : "";
   };
   return { length, check, tokens, diff, checks, code, paint, said, verdict: () => verdict };
 }

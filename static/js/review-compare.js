@@ -10,7 +10,7 @@ const csrf = JSON.parse(document.body.getAttribute("hx-headers") || "{}")["X-CSR
 const began = performance.now();
 
 /* --- scrolling together ------------------------------------------------------ */
-byId("aligned").textContent = data.rows.length > 1 ? `${data.rows.length - 1} shared results line up` : "nothing they share to line up by: scrolled by share of the length";
+byId("aligned").textContent = data.rows.length > 1 ? `${data.rows.length - 1} shared result${data.rows.length > 2 ? "s line" : " lines"} up` : "nothing they share to line up by: scrolled by share of the length";
 const top = (column, box) => columns[column][box].getBoundingClientRect().top - scrollers[column].getBoundingClientRect().top + scrollers[column].scrollTop;
 /* Where the other column should be, between the two rows that the first column is between. */
 function follow(from, to) {

@@ -57,7 +57,11 @@ export function makeMap(element, text, lay, data) {
       pen.fill();
     }
     bars(pen, (data.disagreement?.ranges || []).map(([start, end]) => ({ start, end })), colours.ink, 0.94, 0.06);
-    if (text.here() >= 0) bars(pen, [text.range(text.here())], colours.accent, 0, 1);
+    if (text.here() >= 0) {
+      pen.globalAlpha = 0.45;
+      bars(pen, [text.range(text.here())], colours.accent, 0, 1);
+      pen.globalAlpha = 1;
+    }
     const seen = lay.seen();
     if (seen.length) {
       pen.strokeStyle = colours.ink;

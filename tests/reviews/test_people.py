@@ -236,6 +236,37 @@ def test_agreement_of_a_queue_from_its_rows(project: Any, user: Any, bob: Any) -
     assert found.first_error[0] == (0, 1.0) and found.mask_alpha is None
 
 
+class Letters:
+    """A tokenizer whose tokens are single characters."""
+
+    class Encoded:
+        def __init__(self, text: str) -> None:
+            self.offsets = [(i, i + 1) for i in range(len(text))]
+
+    def encode(self, text: str, add_special_tokens: bool) -> Letters.Encoded:
+        assert not add_special_tokens
+        return self.Encoded(text)
+
+
+def test_cut_masks_are_compared_by_the_students_tokens_and_by_words_without(
+    project: Any,
+    user: Any,
+    bob: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = make_queue(project, 1, overlap=2)
+    length = judge(queue, user, cuts=[{"start": 0, "end": 8}]).trace.char_count
+    judge(queue, bob, cuts=[{"start": 0, "end": 6}])  # the same words, two characters fewer
+    words = quality.agreement_of(queue)
+    assert (words.mask_unit, words.mask_alpha) == ("word", 1.0)
+    monkeypatch.setattr(quality.tokens, "tokenizer_of", lambda schema: Letters())
+    letters = quality.agreement_of(queue)
+    # By hand: 2 of n characters differ; 14 of the 2n marks say "cut".
+    cut, kept = 14, 2 * length - 14
+    expected = 1 - (2 * 2) * (2 * length - 1) / (2 * cut * kept)
+    assert letters.mask_unit == "token" and letters.mask_alpha == pytest.approx(expected)
+
+
 def test_a_decision_is_announced_to_webhooks(project: Any, user: Any) -> None:
     judge(make_queue(project, 1), user)
     payload = Outbox.objects.get(payload__event="review.decided").payload
