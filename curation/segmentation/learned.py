@@ -18,7 +18,6 @@ from typing import Any
 
 from curation.segmentation import kinds
 from curation.segmentation.features import FEATURES_VERSION, Encode, matrix
-from curation.segmentation.reflection import ReflectionHead
 from curation.segmentation.types import Segment
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
@@ -58,7 +57,6 @@ class KindModel:
     mean: Any = field(repr=False)
     scale: Any = field(repr=False)
     threshold: float = 0.5
-    reflection: ReflectionHead | None = field(default=None, repr=False)
     encode: Encode | None = field(default=None, repr=False)
 
     def __call__(self, text: str, segments: Sequence[Segment]) -> list[Segment]:
@@ -75,29 +73,18 @@ class KindModel:
         """A kind for each leaf of one trace, in its order."""
         if not leaves:
             return []
-        return self.of_rows(matrix(leaves, self.encode), leaves)
+        return decide(self.probabilities(leaves), self.threshold)
 
-    def of_rows(self, rows: Any, leaves: Sequence[str]) -> list[str]:
-        """The same from rows of ``features.matrix``, which may be those of several traces."""
-        return decide(self.probabilities(rows), self.reflects(rows, leaves), self.threshold)
-
-    def probabilities(self, rows: Any) -> Any:
+    def probabilities(self, leaves: Sequence[str]) -> Any:
         """(leaves, kinds) in the order of ``TRAINABLE``; each kind on its own."""
+        return self.of_features(matrix(leaves, self.encode))
+
+    def of_features(self, rows: Any) -> Any:
+        """The same from rows of ``features.matrix``."""
         import numpy as np
 
-        logits = self._scaled(rows) @ self.weights.T + self.bias
+        logits = ((rows - self.mean) / self.scale) @ self.weights.T + self.bias
         return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-
-    def reflects(self, rows: Any, leaves: Sequence[str]) -> Any:
-        """(leaves,): the probability of uncertainty or self-checking; 0 where none was learned."""
-        import numpy as np
-
-        if self.reflection is None:
-            return np.zeros(len(leaves))
-        return self.reflection.probabilities(self._scaled(rows), leaves)
-
-    def _scaled(self, rows: Any) -> Any:
-        return (rows - self.mean) / self.scale
 
     def save(self, folder: Path) -> Path:
         """Write the two files; the path of the first."""
@@ -105,8 +92,6 @@ class KindModel:
 
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {name: getattr(self, name) for name in ("weights", "bias", "mean", "scale")}
-        if self.reflection is not None:
-            arrays |= self.reflection.arrays()
         np.savez(folder / f"{self.name}.npz", **arrays)
         meta = {
             "name": self.name,
@@ -120,16 +105,17 @@ class KindModel:
         return path
 
 
-def decide(probabilities: Any, reflects: Any, threshold: float) -> list[str]:
-    """The likeliest kind; of the reflecting ones wherever ``reflects`` reaches the threshold."""
+def decide(probabilities: Any, threshold: float) -> list[str]:
+    """The likeliest kind; a reflecting one wherever either of them reaches the threshold."""
+    import numpy as np
+
     reflecting = [TRAINABLE.index(kind) for kind in REFLECTING]
     others = [i for i in range(len(TRAINABLE)) if i not in reflecting]
+    either = 1 - np.prod(1 - probabilities[:, reflecting], axis=1)
     best = probabilities[:, others].argmax(axis=1)
     of_reflecting = probabilities[:, reflecting].argmax(axis=1)
     return [
-        TRAINABLE[reflecting[of_reflecting[i]]]
-        if reflects[i] >= threshold
-        else TRAINABLE[others[k]]
+        TRAINABLE[reflecting[of_reflecting[i]]] if either[i] >= threshold else TRAINABLE[others[k]]
         for i, k in enumerate(best)
     ]
 
@@ -146,13 +132,10 @@ def load(name: str, folder: Path) -> KindModel:
         meta = json.loads(path.read_text(encoding="utf-8"))
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             weights = {key: arrays[key] for key in ("weights", "bias", "mean", "scale")}
-            has = "reflection_weights" in arrays
-            reflection = ReflectionHead.of_arrays(arrays) if has else None
         if meta["features"] != FEATURES_VERSION or tuple(meta["kinds"]) != TRAINABLE:
             raise UnknownModel(f"{name!r} was trained for other features: train it again")
         encoder = str(meta["encoder"])
-        threshold = float(meta["threshold"])
-        model = KindModel(name, encoder, **weights, threshold=threshold, reflection=reflection)
+        model = KindModel(name, encoder, **weights, threshold=float(meta["threshold"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnknownModel(f"{name!r} cannot be read: {error}") from error
     return replace(model, encode=encoder_of(encoder))

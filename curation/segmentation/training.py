@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from curation.segmentation import kinds, reflection
+from curation.segmentation import kinds
 from curation.segmentation.features import Encode, matrix
-from curation.segmentation.learned import REFLECTING, TRAINABLE, KindModel
+from curation.segmentation.learned import REFLECTING, TRAINABLE, KindModel, decide
 
 # Tags of thought-anchors and the kinds they mean.
 THOUGHT_ANCHORS = {
@@ -111,8 +111,11 @@ def train(
     """A classifier of the labelled rows; the threshold is set across their problems."""
     x = features_of(rows, encode) if features is None else features
     y = targets(rows)
-    model = _fit(rows, x, y, KindModel(name, encoder, None, None, None, None, encode=encode))
-    return replace(model, threshold=_threshold(rows, x, y, model))
+    model = _fit(x, y, name, encoder)
+    threshold = _threshold(rows, x, y, lambda a, b: _fit(a, b, name, encoder))
+    return KindModel(
+        name, encoder, model.weights, model.bias, model.mean, model.scale, threshold, encode
+    )
 
 
 def targets(rows: Sequence[Labelled]) -> Any:
@@ -122,8 +125,7 @@ def targets(rows: Sequence[Labelled]) -> Any:
     return np.array([[kind in row.kinds for kind in TRAINABLE] for row in rows], dtype=int)
 
 
-def _fit(rows: Sequence[Labelled], x: Any, y: Any, model: KindModel) -> KindModel:
-    """The same model with the weights that these rows give."""
+def _fit(x: Any, y: Any, name: str, encoder: str) -> KindModel:
     import numpy as np
 
     linear = import_module("sklearn.linear_model")
@@ -138,11 +140,12 @@ def _fit(rows: Sequence[Labelled], x: Any, y: Any, model: KindModel) -> KindMode
             continue  # a kind without examples is never said
         head = linear.LogisticRegression(C=C, max_iter=300).fit(z, y[:, index])
         weights[index], bias[index] = head.coef_[0], head.intercept_[0]
-    found = reflection.fit(z, [row.text for row in rows], _reflects(y))
-    return replace(model, weights=weights, bias=bias, mean=mean, scale=scale, reflection=found)
+    return KindModel(name, encoder, weights, bias, mean, scale)
 
 
-def _threshold(rows: Sequence[Labelled], x: Any, y: Any, model: KindModel) -> float:
+def _threshold(
+    rows: Sequence[Labelled], x: Any, y: Any, fit: Callable[[Any, Any], KindModel]
+) -> float:
     """The threshold of best F1 on problems left out one after the other."""
     import numpy as np
 
@@ -153,12 +156,18 @@ def _threshold(rows: Sequence[Labelled], x: Any, y: Any, model: KindModel) -> fl
     wanted = _reflects(y)
     said = np.zeros(len(rows))
     for problem in names:
-        out = np.flatnonzero(problems == problem)
-        learn = np.flatnonzero(problems != problem)
-        found = _fit([rows[int(i)] for i in learn], x[learn], y[learn], model)
-        said[out] = found.reflects(x[out], [rows[int(i)].text for i in out])
+        out = problems == problem
+        found = fit(x[~out], y[~out]).of_features(x[out])
+        said[out] = _either(found)
     known = np.isin(problems, names)
     return max(_THRESHOLDS, key=lambda t: _f1(said[known] >= t, wanted[known]).f1)
+
+
+def _either(probabilities: Any) -> Any:
+    import numpy as np
+
+    index = [TRAINABLE.index(kind) for kind in REFLECTING]
+    return 1 - np.prod(1 - probabilities[:, index], axis=1)
 
 
 def _reflects(y: Any) -> Any:
@@ -179,6 +188,11 @@ def measure(said: Sequence[str], rows: Sequence[Labelled]) -> dict[str, Score]:
     }
     found["reflection"] = _f1(np.isin(names, REFLECTING), _reflects(y))
     return found
+
+
+def classify_rows(model: KindModel, features: Any) -> list[str]:
+    """Kinds of rows whose features are at hand."""
+    return decide(model.of_features(features), model.threshold)
 
 
 def confusion(said: Sequence[str], rows: Sequence[Labelled]) -> dict[str, dict[str, int]]:

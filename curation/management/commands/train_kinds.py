@@ -55,7 +55,7 @@ class Command(BaseCommand):
         if not test:
             return {}
         wanted = [rows[i] for i in test]
-        said = model.of_rows(features[test], [row.text for row in wanted])
+        said = training.classify_rows(model, features[test])
         trained = training.measure(said, wanted)
         rules = training.measure([classify(row.text) for row in wanted], wanted)
         self.stderr.write(training.table(trained, rules))
