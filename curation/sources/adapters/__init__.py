@@ -19,6 +19,7 @@ from curation.sources.adapters import (
     reasoning_gym,
     skythought,
     stepped,
+    synlogic,
     thought_anchors,
 )
 from curation.sources.adapters.base import Adapter, Sample
@@ -42,6 +43,7 @@ ADAPTERS: dict[str, Adapter] = {
     "stepped": stepped.ADAPTER,
     "prm800k": prm800k.ADAPTER,
     "reasoning_gym": reasoning_gym.ADAPTER,
+    "synlogic": synlogic.ADAPTER,
     "generic": generic.ADAPTER,
 }
 
