@@ -14,9 +14,10 @@ from curation import access, charts
 from curation.charts import Estimate
 from curation.models import Project, RefineAnswer
 from curation.proof_results import arms_by_judge
-from curation.segmentation.kinds import KINDS
+from curation.segmentation.kinds import KINDS, TAG
 from curation.segmentation.policies import AFTER_FIRST_CORRECT, POLICIES
 from curation.segmentation.prefixes import Comparison
+from curation.templatetags.whittle import hue
 from curation.views.common import page
 
 # The newest reading of each trace that is not derived, without its text.
@@ -140,17 +141,32 @@ def rows(query: str, **values: Any) -> list[tuple[Any, ...]]:
     return found
 
 
-def kinds_per_thousand(found: list[tuple[Any, ...]]) -> list[tuple[str, list[tuple[str, float]]]]:
-    """(model, [(kind, per 1,000 tokens), …]) in the order of the kinds; none for tags."""
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """What one teacher's traces consist of: per 1,000 tokens, in the order of the kinds."""
+
+    model: str
+    amounts: list[tuple[str, float]]
+    bar: charts.Svg
+
+
+def kinds_per_thousand(found: list[tuple[Any, ...]], models: list[str]) -> list[Kinds]:
+    """One row per teacher that has any, in the order of ``models``; tags are left out."""
     by_model: dict[str, dict[str, float]] = {}
     for model, kind, amount in found:
         by_model.setdefault(model, {})[kind] = amount
     table = []
-    for model, amounts in by_model.items():
-        total = sum(amounts.values()) or 1.0
-        kinds = [kind for kind in KINDS if kind != "tag"]
-        table.append((model, [(kind, 1000 * amounts.get(kind, 0) / total) for kind in kinds]))
+    for model in (name for name in models if name in by_model):
+        amounts, total = by_model[model], sum(by_model[model].values()) or 1.0
+        each = [(kind, 1000 * amounts.get(kind, 0) / total) for kind in KINDS if kind != TAG]
+        parts = [(words(kind), round(share), hue(kind)) for kind, share in each]
+        bar = charts.stacked(parts, f"Kinds of {model}, per 1,000 tokens")
+        table.append(Kinds(model, [(words(kind), share) for kind, share in each], bar))
     return table
+
+
+def words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def histogram(project: int, what: str, model: str, label: str) -> charts.Svg:
@@ -158,7 +174,8 @@ def histogram(project: int, what: str, model: str, label: str) -> charts.Svg:
     found = dict(rows(HISTOGRAM, p=project, what=what, model=model))
     bins = [charts.Bin(i / 20, (i + 1) / 20, found.get(i + 1, 0)) for i in range(20)]
     drawn = bins if found else []
-    return charts.histogram(drawn, label, x_label="share of the reasoning", y_label="traces")
+    of = "reasoning" if what == "waste" else "trace"
+    return charts.histogram(drawn, label, x_label=f"share of the {of}", y_label="traces")
 
 
 def proofs(project: Project) -> list[Proof]:
@@ -225,7 +242,7 @@ def structure(request: HttpRequest, slug: str) -> HttpResponse:
         project,
         "structure/detail.html",
         teachers=teachers,
-        kinds=kinds_per_thousand(rows(KIND_TOKENS, p=project.pk)),
+        kinds=kinds_per_thousand(rows(KIND_TOKENS, p=project.pk), [t.model for t in teachers]),
         savings=sorted(shown, key=lambda s: order.index(s.policy)),
         tokenizer=next((teacher.tokenizer for teacher in teachers if teacher.tokenizer), ""),
         policies=order,

@@ -70,8 +70,10 @@ def test_each_teacher_has_its_row_and_savings_of_every_policy(
     assert 0.3 < saved["after-first-correct"].median < 0.7
     assert 30 < saved["after-first-correct"].tokens < 3 * rows["alpha"].tokens
     assert saved["loops"].proposed == 0
-    kinds = dict(answer.context["kinds"])
-    assert sum(amount for _, amount in kinds["alpha"]) == pytest.approx(1000, rel=0.2)
+    kinds = {row.model: row for row in answer.context["kinds"]}
+    assert list(kinds) == ["alpha", "beta"]
+    assert sum(amount for _, amount in kinds["alpha"].amounts) == pytest.approx(1000, rel=0.2)
+    assert "hue-exec" in kinds["alpha"].bar
 
 
 def test_one_teacher_and_one_policy_can_be_chosen_and_others_are_ignored(
