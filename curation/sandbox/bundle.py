@@ -10,6 +10,7 @@ import fcntl
 import functools
 import json
 import os
+import threading
 from pathlib import Path
 
 from .bwrap import SandboxLimits, SandboxUnavailable, run_python
@@ -36,7 +37,8 @@ print(base64.b64encode(whole).decode())
 
 # Makes the bundle's modules importable, hands over. Kept short: it is compiled each time.
 BOOT = f"""
-import sys, posix, marshal
+import sys, posix, marshal, gc
+gc.disable()
 if sys.argv[1] != "{FD}":
     posix.dup2(int(sys.argv[1]), {FD}, False)
 size = int.from_bytes(posix.pread({FD}, 4, 0), "big")
@@ -57,12 +59,20 @@ main()
 """
 
 
-@functools.cache
+_lock = threading.Lock()
+
+
 def bundle(tree: Tree) -> int:
     """A descriptor of the bundle for a tree, which nobody can write to any more.
 
-    SandboxUnavailable where it cannot be compiled.
+    The same one for all threads. SandboxUnavailable where it cannot be compiled.
     """
+    with _lock:
+        return _bundle(tree)
+
+
+@functools.cache
+def _bundle(tree: Tree) -> int:
     sources = {PACKAGE: ""}
     for path in sorted(FOLDER.glob("*.py")):
         if path.stem != "__init__":

@@ -24,8 +24,9 @@ from .codetests import BadTests, CodeTests, parse_tests, preload
 SECONDS = 5
 TOTAL_SECONDS = 60.0
 SHOWN_CODE = 20_000
-# Faults of ours: tried once more, then an error.
-OURS = ("sandbox_fault", "timeout", "overloaded")
+# Faults of ours: tried once more, then an error. A sandbox that could not start while the self-test
+# still holds is one too.
+OURS = ("sandbox_fault", "sandbox_unavailable", "timeout", "overloaded")
 
 
 class CodeVerifier:

@@ -110,6 +110,13 @@ CHEATS: dict[str, str] = {
     "        for value in frame.f_locals.values():\n"
     "            if isinstance(value, dict) and 'expected' in value: return value['expected'][0]\n"
     "        frame = frame.f_back\n    return 0\n",
+    "finds the tests in the frames it was forked from": "import sys\ndef f(n):\n"
+    "    frame = sys._getframe()\n"
+    "    while frame:\n"
+    "        for value in frame.f_locals.values():\n"
+    "            if type(value) is dict and {'statements', 'calls', 'code'} & set(value):\n"
+    "                return 7 * n + 3\n"
+    "        frame = frame.f_back\n    return 0\n",
     "searches the heap for the tests": _FOUND + "import gc\ndef f(n):\n"
     "    for thing in gc.get_objects():\n"
     "        parts = thing.values() if type(thing) is dict else thing\n"

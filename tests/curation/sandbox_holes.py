@@ -93,7 +93,7 @@ def inside(name: str, old: str, new: str) -> Hole:
             return text
 
         patch.setattr(Path, "read_text", read)
-        bundle.bundle.cache_clear()
+        bundle._bundle.cache_clear()
 
     return dig
 
@@ -113,4 +113,4 @@ def hole(*digging: Hole) -> Iterator[None]:
         try:
             yield
         finally:
-            bundle.bundle.cache_clear()
+            bundle._bundle.cache_clear()

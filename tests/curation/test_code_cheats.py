@@ -72,7 +72,7 @@ def test_v2_control_asked_itself_an_object_that_equals_everything_would_pass() -
 
 
 def test_v2_control_forked_after_the_tests_were_read_it_would_find_them() -> None:
-    cheat = cheats.CHEATS["searches the heap for the tests"]
+    cheat = cheats.CHEATS["finds the tests in the frames it was forked from"]
     assert judge(cheat, cheats.ASSERTS).score == 0.0
     forks = "    loader = _start(job)\n"
     reads = "    tests = wire.Decoder().decode(wire.read_frame(_read))\n"

@@ -70,6 +70,7 @@ RIGHT = judge(run_of({"stdout": b"1"}, {"stdout": b"2"}), PAIR)
 WRONG = judge(run_of({"stdout": b"1"}, {"stdout": b"x"}), PAIR)
 SLOW = judge(run_of({"stdout": b"1"}, {"reason": "time_limit", "message": "over 4 s"}), PAIR)
 BROKEN = judge(Run(fault="sandbox_fault"), PAIR)
+UNSTARTED = judge(Run(fault="sandbox_unavailable"), PAIR)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,8 @@ BROKEN = judge(Run(fault="sandbox_fault"), PAIR)
         ((SLOW, RIGHT), {}, "error", "flaky"),
         ((BROKEN, RIGHT), {}, "correct", ""),
         ((BROKEN, BROKEN), {}, "error", "sandbox_fault"),
+        ((UNSTARTED, RIGHT), {}, "correct", ""),
+        ((UNSTARTED, UNSTARTED), {}, "error", "sandbox_unavailable"),
         ((WRONG,), {}, "incorrect", ""),
         ((RIGHT, WRONG), {"repeat": 2}, "error", "flaky"),
         ((RIGHT, RIGHT), {"repeat": 2}, "correct", ""),

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from curation.sandbox import selftest
+from curation.sandbox import bundle, selftest
 from curation.sandbox.bwrap import SandboxUnavailable
 from curation.verifiers.code import CodeVerifier
 from tests.curation.sandbox_holes import (
@@ -132,6 +134,24 @@ def test_s19_control_a_sandbox_dies_with_the_thread_that_started_it() -> None:
     thread.start()
     thread.join()
     assert started[0].wait(timeout=10) != 0
+
+
+def test_the_first_sandboxes_of_a_process_may_start_at_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, compiled = bundle.run_python, []
+
+    def slowly(*words: Any, **options: Any) -> Any:
+        compiled.append(1)
+        time.sleep(0.3)  # long enough for the other threads to come
+        return real(*words, **options)
+
+    monkeypatch.setattr(bundle, "run_python", slowly)
+    bundle._bundle.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: run("print('fine')"), range(4)))
+    assert [printed(one) for one in found] == ["fine"] * 4
+    assert len(compiled) == 1
 
 
 ANY = {"cases": [{"input": "", "output": "1"}]}

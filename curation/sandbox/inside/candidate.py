@@ -6,7 +6,7 @@ and a test's inputs, never an expected value, and what it answers is data to the
 
 from __future__ import annotations
 
-import os
+import posix as os  # the module os itself costs more to import than this one
 import sys
 
 from . import wire
@@ -37,6 +37,8 @@ class Loader:
             self._limit()
             if not self._load():
                 os._exit(1)
+            if not self.job["program"]:
+                from . import server  # once, for every fork  # noqa: F401
             while self._fork():
                 pass
         finally:

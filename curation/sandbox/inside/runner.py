@@ -7,7 +7,8 @@ Records leave as frames on the original standard output, which no other process 
 
 from __future__ import annotations
 
-import os
+import gc
+import posix as os  # the module os itself costs more to import than this one
 import sys
 import time
 
@@ -91,6 +92,8 @@ def _start(job: dict[str, Any]) -> Loader:
     import _socket
 
     _preload(job["preload"])
+    gc.freeze()
+    gc.enable()
 
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = os.fork()

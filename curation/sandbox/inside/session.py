@@ -6,7 +6,7 @@ of the sandbox. What ends a test early is a :class:`CandidateFailed` with a reas
 
 from __future__ import annotations
 
-import os
+import posix as os
 import select
 import sys
 import time
@@ -77,6 +77,7 @@ class Loader:
         poll.register(self.control.fileno(), select.POLLIN)
         limit = Clock(seconds)
         while not poll.poll(STEP_MS):
+            count_files()
             limit.check()
         try:
             raw = self.control.recv(65536)
@@ -131,9 +132,7 @@ class Clock:
         return time.monotonic() - self.started
 
     def check(self) -> None:
-        """CandidateFailed ``time_limit`` once the time is used up, ``memory_limit`` by files."""
-        if crowded():
-            raise CandidateFailed("memory_limit", f"over {MAX_FILES} files")
+        """CandidateFailed ``time_limit`` once the time is used up."""
         if self.elapsed() < self.seconds + self.extra:
             return
         starved = run_delay()
@@ -145,13 +144,12 @@ class Clock:
         raise CandidateFailed("time_limit", f"over {self.seconds:g} s")
 
 
-def crowded() -> bool:
-    """Whether there are more files than all tests together may make."""
+def count_files() -> None:
+    """CandidateFailed ``memory_limit`` where there are more than all tests together may make."""
     for place in WRITABLE:
         found = os.statvfs(place)
         if found.f_files - found.f_ffree > MAX_FILES:
-            return True
-    return False
+            raise CandidateFailed("memory_limit", f"over {MAX_FILES} files")
 
 
 def run_delay() -> float:
@@ -217,7 +215,7 @@ class Session:
     def _open(self, stdin: bytes, talks: bool) -> None:
         given = os.memfd_create("stdin")
         os.write(given, stdin) if len(stdin) < 4096 else _write_all(given, stdin)
-        os.lseek(given, 0, os.SEEK_SET)
+        os.lseek(given, 0, 0)
         (out, out_theirs), (err, err_theirs) = os.pipe(), os.pipe()
         theirs = [given, out_theirs, err_theirs]
         if talks:
@@ -310,6 +308,7 @@ class Session:
         if self.ended is not None and want_reply and len(self.received) < 4:
             self._take_reply()
             self._gone()
+        count_files()
         self.clock.check()
 
     def _take_reply(self, wanted: bool = True) -> None:
