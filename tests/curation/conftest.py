@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from tests.fakes.openai_server import ScriptedServer
 
@@ -28,3 +29,18 @@ def import_path(run_job: Callable[..., Any]) -> Callable[..., Any]:
         return run_job(run_import, "import", path=str(path), name=name, **params)
 
     return run
+
+
+@pytest.fixture
+def world(project: Any, user: Any, tmp_path: Path) -> Any:
+    """A small project in which every page has something to show: a views_world.World."""
+    from tests.curation import views_world
+
+    return views_world.build(project, user, tmp_path)
+
+
+@pytest.fixture
+def owner(client: Client, user: Any) -> Client:
+    """A browser in which the owner of the project is logged in."""
+    client.force_login(user)
+    return client

@@ -18,11 +18,6 @@ RESOURCES = ("duplicate-clusters", "benchmark-hits", "webhook-deliveries")
 
 
 @pytest.fixture
-def world(project: Project, user: Any, tmp_path: Any) -> views_world.World:
-    return views_world.build(project, user, tmp_path)
-
-
-@pytest.fixture
 def api(user: Any) -> Client:
     return client_of(user)
 

@@ -69,12 +69,6 @@ def world(project: Any, run_job: Callable[..., Any]) -> list[Problem]:
     return problems
 
 
-@pytest.fixture
-def owner(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
 def member(project: Any, role: str) -> Client:
     person = get_user_model().objects.create_user(f"a-{role}", password="correct horse 2")
     Membership.objects.create(project=project, user=person, role=role)

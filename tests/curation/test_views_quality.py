@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,17 +30,6 @@ from workers import webhooks
 
 pytestmark = pytest.mark.django_db
 EXAM = "https://93.184.216.34/hook"
-
-
-@pytest.fixture
-def world(project: Project, user: Any, tmp_path: Path) -> World:
-    return views_world.build(project, user, tmp_path)
-
-
-@pytest.fixture
-def owner(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
 
 
 def marked(html: str) -> list[str]:

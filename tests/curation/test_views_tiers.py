@@ -68,12 +68,6 @@ def keys(project: Project) -> dict[str, str]:
     return {role: group_of(project, model).key for role, model in roles.items()}
 
 
-@pytest.fixture
-def owner(client: Client, user: Any) -> Client:
-    client.force_login(user)
-    return client
-
-
 def test_stages_drop_the_unsolved_and_keep_what_varies(
     project: Project, world: dict[str, int]
 ) -> None:
