@@ -110,71 +110,91 @@ def made_file(folder: Path) -> Path:
     return path
 
 
-def test_a_journey_from_import_to_training(page: Any, demo: Site, tmp_path: Path) -> None:
-    base = f"{demo.url}/p/demo"
-    with demo.api(demo.token()) as client:
+class Journey:
+    """One person at one browser, with a token beside it to see what became of the clicks."""
 
-        def settled(kind: str) -> dict[str, Any]:
-            jobs = demo.wait_for_jobs(client, "demo")
-            job = next(j for j in jobs if j["kind"] == kind)
-            assert job["state"] == "done", job
-            return dict(job)
+    def __init__(self, page: Any, demo: Site, client: httpx.Client) -> None:
+        self.page, self.demo, self.client = page, demo, client
+        self.base = f"{demo.url}/p/demo"
 
-        # import, with one bad line that stays visible
-        page.goto(f"{base}/sources/import/")
+    def settled(self, kind: str) -> dict[str, Any]:
+        """The newest job of this kind, which must have ended well."""
+        jobs = self.demo.wait_for_jobs(self.client, "demo")
+        job = next(j for j in jobs if j["kind"] == kind)
+        assert job["state"] == "done", job
+        return dict(job)
+
+    def imports(self, file: Path) -> None:
+        """A file with one bad line, which stays visible."""
+        page = self.page
+        page.goto(f"{self.base}/sources/import/")
         page.fill("[name=name]", "my sums")
-        page.set_input_files("[name=file]", str(made_file(tmp_path)))
+        page.set_input_files("[name=file]", str(file))
         page.click("[name=at_once]")
-        counts = settled("import")["counts"]
+        counts = self.settled("import")["counts"]
         assert (counts["rows"], counts["accepted"], counts["rejected"]) == (13, 12, 1)
-        page.goto(f"{base}/sources/")
+        page.goto(f"{self.base}/sources/")
         page.click("text=my sums")
         assert "13" in page.inner_text("main")
 
-        # generate
-        page.goto(f"{base}/teachers/")
+    def generates(self) -> None:
+        page = self.page
+        page.goto(f"{self.base}/teachers/")
         page.locator("main table.list").get_by_role("link", name="demo-teacher", exact=True).click()
         page.fill("[name=n]", "3")
         page.select_option("[name=source]", "my sums")
         page.fill("[name=max_tokens]", "400")
         page.click("text=Generate what is missing")
-        generated = settled("generate")["counts"]
+        generated = self.settled("generate")["counts"]
         assert generated["generated"] + generated["truncated"] >= 30
 
-        # verify and segment
-        for kind in ("verify", "segment"):
-            page.goto(f"{base}/jobs/")
-            form = page.locator("form[action$='/jobs/start/']")
-            form.locator("[name=kind]").select_option(kind)
-            form.locator("button").click()
-            settled(kind)
+    def starts(self, kind: str) -> None:
+        self.page.goto(f"{self.base}/jobs/")
+        form = self.page.locator("form[action$='/jobs/start/']")
+        form.locator("[name=kind]").select_option(kind)
+        form.locator("button").click()
+        self.settled(kind)
 
-        # select and export
-        page.goto(f"{base}/recipes/")
+    def selects_and_exports(self) -> None:
+        page = self.page
+        page.goto(f"{self.base}/recipes/")
         page.click("text=sft-verified")
         page.click("form[action$='/run/'] button")
-        selection = settled("select")["counts"]["selection"]
-        page.goto(f"{base}/selections/{selection}/")
+        selection = self.settled("select")["counts"]["selection"]
+        page.goto(f"{self.base}/selections/{selection}/")
         page.select_option("[name=format]", "trl_sft_completion")
         page.click("main .btn.go")
-        export = settled("export")["counts"]["export"]
-        folder = next(demo.home.glob(f"exports/**/{export}"))
-        assert json.loads(demo.manage("verify_export", str(folder)))["ok"]
+        export = self.settled("export")["counts"]["export"]
+        folder = next(self.demo.home.glob(f"exports/**/{export}"))
+        assert json.loads(self.demo.manage("verify_export", str(folder)))["ok"]
 
-        # train, a few steps
-        page.goto(f"{base}/exports/")
+    def trains(self) -> None:
+        """A few steps."""
+        page = self.page
+        page.goto(f"{self.base}/exports/")
         page.click("main table.list tbody a")
         page.fill("form [name=name]", "journey")
         page.fill("form [name=base_model]", "demo-teacher")
-        page.fill("form [name=config]", json.dumps({"max_steps": 4, "held_back": {
-            "generator": "demo", "n": 12, "seed": 1}}))  # fmt: skip
+        held_back = {"generator": "demo", "n": 12, "seed": 1}
+        page.fill("form [name=config]", json.dumps({"max_steps": 4, "held_back": held_back}))
         page.click("text=Queue run")
-        run = trained(client)
-    assert run["state"] == "done", run
-    page.goto(f"{base}/training/{run['id']}/")
-    words = page.inner_text("main")
-    assert "done" in words and page.locator("svg.chart").count() >= 1
-    assert "student" in words and "start" in words
+        run = trained(self.client)
+        assert run["state"] == "done", run
+        page.goto(f"{self.base}/training/{run['id']}/")
+        words = page.inner_text("main")
+        assert "done" in words and page.locator("svg.chart").count() >= 1
+        assert "student" in words and "start" in words
+
+
+def test_a_journey_from_import_to_training(page: Any, demo: Site, tmp_path: Path) -> None:
+    with demo.api(demo.token()) as client:
+        journey = Journey(page, demo, client)
+        journey.imports(made_file(tmp_path))
+        journey.generates()
+        for kind in ("verify", "segment"):
+            journey.starts(kind)
+        journey.selects_and_exports()
+        journey.trains()
 
 
 def trained(client: httpx.Client, seconds: float = 240) -> dict[str, Any]:
