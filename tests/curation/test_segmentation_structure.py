@@ -250,6 +250,15 @@ def test_an_opener_that_answers_what_is_gone_goes_too(behind: str, kept: str) ->
     assert exact.text == text.replace("Gone.\n\n", "")
 
 
+def test_a_contrast_stays_where_an_attempt_stands_before_the_join() -> None:
+    text = "<think>\nFirst 2 + 3 = 5.\n\nGone.\n\nAlternatively, count them.\n</think>\n\n5"
+    derived = apply_cuts(text, [cut_of(text, "Gone.\n\n")])
+    assert derived.text == text.replace("Gone.\n\n", "")
+    assert check_derived(text, derived) == []
+    turned = text.replace("Alternatively", "Wait, alternatively")
+    assert "\n\nAlternatively, count" in apply_cuts(turned, [cut_of(turned, "Gone.\n\n")]).text
+
+
 def rebuilt(text: str, kept: object, insertions: dict[int, str]) -> str:
     out = ""
     for start, end in kept:  # type: ignore[attr-defined]
