@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
-from curation.api import data, evidence, findings, tools, training, work
+from curation.api import data, evidence, findings, structure, tools, training, work
 from curation.api.docs import docs_page
 from curation.api.health import healthz
 
@@ -21,6 +21,8 @@ for name, view in {
     "verdicts": data.Verdicts,
     "difficulties": data.Difficulties,
     "segments": data.Segments,
+    "probes": structure.Probes,
+    "refine-answers": structure.RefineAnswers,
     "judge-prompts": evidence.JudgePrompts,
     "judge-votes": evidence.JudgeVotes,
     "pseudo-references": evidence.PseudoReferences,

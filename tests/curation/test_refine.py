@@ -225,3 +225,16 @@ def test_bad_parameters_are_named(
     with pytest.raises(JobError) as raised:
         run_job(run_refine, "refine", **({"teacher": "helper"} | given))
     assert raised.value.code == code
+
+
+def test_refusals_are_read_over_rest_by_their_reason(
+    trace: Trace, server: ScriptedServer, run_job: Callable[..., Any], client: Any, user: Any
+) -> None:
+    server.fallback = says(lambda body: "Sure!")
+    run_job(run_refine, "refine", teacher="helper", task="split", tries=1)
+    client.force_login(user)
+    answer = client.get("/api/v1/refine-answers/", {"reason": "not_json"})
+    (row,) = answer.json()["results"]
+    assert (row["trace"], row["task"], row["text"]) == (trace.pk, "split", "Sure!")
+    assert client.get("/api/v1/refine-answers/", {"reason": "lost_text"}).json()["results"] == []
+    assert client.get("/api/v1/probes/").json()["results"] == []
