@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from curation.jobs import JobError
 from curation.proof_results import comparisons, revise, values_of
 from curation.proofs import run_prove
-from curation.segmentation import analyse
+from curation.segmentation import POLICIES, analyse
 from curation.segmentation.prefixes import (
     Search,
     arms_of,
@@ -21,6 +22,7 @@ from curation.segmentation.prefixes import (
     compare,
     cut_points,
     random_cuts,
+    span_of,
     switch_points,
 )
 from tests.fakes.openai_server import Reply, ScriptedServer, completion
@@ -54,6 +56,26 @@ def test_random_cuts_are_whole_leaves_of_about_the_size_and_the_same_for_a_seed(
     assert cuts == random_cuts(analysis, position, 80, seed=3)
     starts = {leaf.start for leaf in analysis.segments}
     assert cuts and all(cut.start in starts and cut.end <= position for cut in cuts)
+
+
+def test_random_cuts_are_never_the_policys_own_and_a_span_is_as_long_as_them() -> None:
+    analysis = analyse(TEXT, "104")
+    position = before_answer(analysis) or 0
+    own = [c for c in POLICIES["repeats"](analysis) if c.end <= position]
+    size = sum(cut.end - cut.start for cut in own)
+    for seed in range(20):
+        cuts = random_cuts(analysis, position, size, seed, without=own)
+        assert [(c.start, c.end) for c in cuts] != [(c.start, c.end) for c in own]
+        span = span_of(analysis, "repeats", seed)
+        assert span is not None
+        assert len(span.text) == position - size
+        assert span.text == "".join(TEXT[start:end] for start, end in span.kept)
+
+
+def test_arms_can_be_compared_with_another_arm_than_the_original() -> None:
+    results = {n: {"original": (1, 1), "pruned": (1, 1), "empty": (n % 2, 1)} for n in range(10)}
+    by_arm = {row.arm: row for row in compare(results, against="pruned")}
+    assert (by_arm["empty"].difference, by_arm["pruned"].difference) == (-0.5, 0)
 
 
 def test_no_arms_where_the_policy_cuts_nothing_before_the_answer() -> None:
@@ -277,3 +299,14 @@ def test_bad_parameters_are_named(
     with pytest.raises(JobError) as raised:
         run_job(run_prove, "prove", **({"teacher": "judge"} | given))
     assert raised.value.code == code
+
+
+def test_the_benchmark_goes_on_after_a_batch_that_was_cut_while_it_was_written(
+    tmp_path: Path,
+) -> None:
+    from benchmarks.prove import Checkpoint
+
+    path = tmp_path / "bench" / "prove.jsonl"
+    Checkpoint(path).add("one", ["a", "b"])
+    path.open("a").write('{"key": "two", "te')
+    assert Checkpoint(path).done == {"one": ["a", "b"]}
