@@ -28,6 +28,14 @@ INTERPRETER = "/usr/bin/python3"
 MIB = 1024**2
 
 
+# What programs open by name, and nothing more: each further device costs a mount.
+DEVICES = (
+    "--tmpfs /dev --dev-bind /dev/null /dev/null --dev-bind /dev/urandom /dev/urandom"
+    " --symlink urandom /dev/random --symlink /proc/self/fd /dev/fd"
+    " --symlink fd/0 /dev/stdin --symlink fd/1 /dev/stdout --symlink fd/2 /dev/stderr"
+)
+
+
 class SandboxUnavailable(RuntimeError):
     """The sandbox cannot be had here; the message says why and what would help."""
 
@@ -121,7 +129,7 @@ def _bwrap(limits: SandboxLimits, bwrap: str, seccomp_fd: int) -> list[str]:
     }
     variables = [word for pair in environment.items() for word in ("--setenv", *pair)]
     system = "--ro-bind /usr /usr --symlink usr/lib /lib --symlink usr/lib64 /lib64"
-    system += " --symlink usr/bin /bin --proc /proc --dev /dev"
+    system += f" --symlink usr/bin /bin --proc /proc {DEVICES}"
     writable = f"--size {limits.shm} --tmpfs /dev/shm --remount-ro /dev"
     writable += f" --size {limits.tmp} --tmpfs /tmp --chdir /tmp"
     identity = f"--hostname sandbox --uid {SANDBOX_UID} --gid {SANDBOX_UID} --cap-drop ALL"

@@ -14,7 +14,7 @@ import selectors
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,10 +116,16 @@ def _job(job: Job, limits: SandboxLimits, packages: str) -> Record:
     }
 
 
+@functools.cache
+def _compiled(program: Callable[[], bytes]) -> bytes:
+    """The filter of this machine, made once."""
+    return program()
+
+
 @contextlib.contextmanager
 def _filter_fd() -> Any:
     try:
-        compiled = seccomp.program()
+        compiled = _compiled(seccomp.program)
     except ValueError as problem:
         raise SandboxUnavailable(str(problem)) from problem
     fd = os.memfd_create("seccomp")

@@ -94,6 +94,23 @@ def test_s8_control_without_filter_and_namespace_it_does(listener: socket.socket
     listener.accept()[0].close()
 
 
+DEVICES = """
+import os
+random = open('/dev/urandom', 'rb').read(8)
+print(open('/dev/stdin').read(), len(random), file=open('/dev/stdout', 'w'))
+open('/dev/null', 'w').write('x')
+print(sorted(os.listdir('/dev')))
+for name in ('/dev/sda', '/dev/made'):
+    try: os.mknod(name, 0o600 | 0o060000, 0x0800)
+    except OSError as problem: print(problem.errno)
+"""
+
+
+def test_s9_of_the_devices_only_null_and_randomness_are_there() -> None:
+    names = ["fd", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom"]
+    assert printed(run(DEVICES, b"given")).splitlines() == ["given 8", str(names), "30", "30"]
+
+
 LOOK = """
 import os
 for path in ("/etc/passwd", "/root", "/home", "/proc/1/environ", "/canary/file", "/var/run"):
@@ -145,6 +162,7 @@ if os.fork() == 0:
             open("/tmp/beat", "w").write(str(n)); time.sleep(0.05)
     os._exit(0)
 os.wait()
+while not os.path.exists("/tmp/beat"): time.sleep(0.01)  # until it has said what it has to say
 """
 BEATS = "time.sleep(0.3); print(os.path.exists('/tmp/beat'))"
 
