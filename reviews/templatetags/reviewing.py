@@ -23,12 +23,6 @@ def upto(number: int) -> range:
 
 
 @register.filter
-def modules(names: str) -> list[str]:
-    """Paths of the screen's script modules, to be asked for early."""
-    return [f"js/review-{name}.js" for name in names.split()]
-
-
-@register.filter
 def figure(value: float | None) -> str:
     """A figure of agreement with two digits; – where it is not defined."""
     return "–" if value is None else f"{value:.2f}"

@@ -104,6 +104,10 @@
     if (typeof katex !== "undefined") return true;
     if (source && !asked) {
       asked = true;
+      const look = document.createElement("link");
+      look.rel = "stylesheet";
+      look.href = source.replace(/\.js$/, ".css");
+      document.head.append(look);
       const script = document.createElement("script");
       script.src = source;
       script.addEventListener("load", then);

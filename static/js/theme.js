@@ -1,21 +1,35 @@
-/* Loaded before the first paint: puts the remembered theme on the root element. */
+/* The chosen theme, in a cookie: the server puts it on the root element, so that no page has to
+   wait for a script before its first paint. */
 (function () {
-  "use strict";
-  const KEY = "whittle-theme";
-  const read = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
+  const KEY = "whittle_theme", OLD = "whittle-theme";
+  const cookie = () => document.cookie.match(/(?:^|; )whittle_theme=(light|dark)/)?.[1];
+  const root = document.documentElement;
+  const keep = (theme) => {
+    const age = theme === "system" ? 0 : 31536000;
+    document.cookie = `${KEY}=${theme}; path=/; max-age=${age}; samesite=lax`;
+  };
   const apply = (theme) => {
-    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-    else delete document.documentElement.dataset.theme;
+    if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+    else delete root.dataset.theme;
   };
   const NEXT = { system: "light", light: "dark", dark: "system" };
   window.whittleTheme = {
-    now: () => read() || "system",
+    now: () => root.dataset.theme || "system",
     next() {
       const theme = NEXT[this.now()] || "system";
-      try { localStorage.setItem(KEY, theme); } catch { /* private mode: for this page only */ }
+      keep(theme);
       apply(theme);
       return theme;
     },
   };
-  apply(read());
+  /* A choice of an earlier release, and pages that are made without a request (errors). */
+  if (!root.dataset.theme) apply(cookie());
+  addEventListener("load", () => {
+    try {
+      const old = localStorage.getItem(OLD);
+      if (!old) return;
+      localStorage.removeItem(OLD);
+      if (!cookie()) { keep(old); apply(old); }
+    } catch { /* storage is forbidden: there is nothing to take over */ }
+  });
 })();

@@ -27,7 +27,7 @@ $\frac{24 \cdot 25}{2}$, and 24 × 25 = 600, so half of it is 300.
 
 So the answer is 300.
 
-Wait, let me check that with small numbers. For $n = 3$: 1 + 2 + 3 = 6 and $\frac{3 \cdot 4}{2} = 6$.
+Wait, let me check that with small numbers: 1 + 2 + 3 = 6, and $\frac{3 \cdot 4}{2} = 6$.
 That fits.
 
 Alternatively, I could pair the rows: the first with the last, 1 + 24 = 25, the second with the one
