@@ -72,13 +72,14 @@ def role_in(user: Any, project: Project) -> Role | None:
     return Role(value[0]) if value else None
 
 
-def projects_of(user: Any) -> QuerySet[Project]:
-    """All projects the user may see."""
+def projects_of(user: Any, role: Role = Role.VIEWER) -> QuerySet[Project]:
+    """All projects in which the user has at least ``role``."""
     if not user.is_authenticated:
         return Project.objects.none()
     if user.is_superuser:
         return Project.objects.all()
-    return Project.objects.filter(memberships__user=user)
+    enough = [each for each in RANK if RANK[each] >= RANK[role]]
+    return Project.objects.filter(memberships__user=user, memberships__role__in=enough)
 
 
 def require(user: Any, project: Project, role: Role) -> Role:

@@ -16,9 +16,9 @@ M = TypeVar("M", bound=Model)
 PROJECT = OpenApiParameter("project", str, description="slug of a project")
 
 
-def allowed_projects(request: Any) -> QuerySet[Project]:
-    """The projects of the caller; a token may be narrowed to one of them."""
-    projects = access.projects_of(request.user)
+def allowed_projects(request: Any, role: Role = Role.VIEWER) -> QuerySet[Project]:
+    """The projects in which the caller has the role; a token may be narrowed to one of them."""
+    projects = access.projects_of(request.user, role)
     token = request.auth
     if token is not None and token.project_id is not None:
         projects = projects.filter(pk=token.project_id)
@@ -49,6 +49,7 @@ class Scoped(viewsets.GenericViewSet[Any]):
     project_path = "project"
     # Query parameter -> ORM lookup. Nothing else is ever passed to filter().
     filters: dict[str, str] = {}
+    read_role = Role.VIEWER
     write_role = Role.CURATOR
     write_scope = "write"
 
@@ -56,7 +57,8 @@ class Scoped(viewsets.GenericViewSet[Any]):
         found = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return found.none()
-        found = found.filter(**{f"{self.project_path}__in": allowed_projects(self.request)})
+        mine = allowed_projects(self.request, self.read_role)
+        found = found.filter(**{f"{self.project_path}__in": mine})
         query = self.request.query_params
         if "project" in query:
             found = found.filter(**{f"{self.project_path}__slug": query["project"]})

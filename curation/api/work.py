@@ -132,11 +132,11 @@ class Schedules(Editable):
 
 @documented("webhooks")
 class Webhooks(Editable):
-    """Addresses that are told of events, signed after Standard Webhooks."""
+    """Addresses that are told of events, signed after Standard Webhooks; seen by owners only."""
 
     queryset = Webhook.objects.all().select_related("project")
     serializer_class = shapes.WebhookSerializer
-    write_role = Role.OWNER
+    read_role = write_role = Role.OWNER
 
     def perform_create(self, serializer: serializers.BaseSerializer[Webhook]) -> None:
         check_url(serializer.validated_data)

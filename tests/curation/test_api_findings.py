@@ -47,9 +47,13 @@ def test_each_resource_is_closed_to_strangers_and_open_to_owners(
     assert f"/api/v1/{name}/" in api.get("/api/schema/?format=json").json()["paths"]
 
 
-def test_deliveries_are_the_owners_alone(world: views_world.World, api: Client) -> None:
+def test_webhooks_and_deliveries_are_the_owners_alone(
+    world: views_world.World, api: Client
+) -> None:
     curator = member(world.project, "curator")
-    assert rows_of(curator, "webhook-deliveries/") == []
+    for name in ("webhooks/", "webhook-deliveries/"):
+        assert rows_of(curator, name) == []
+        assert rows_of(api, name)
     address = f"/api/v1/webhook-deliveries/{world.delivery.pk}/again/"
     assert curator.post(address).status_code == 404
     answer = api.post(address)
