@@ -1,6 +1,6 @@
 """Proof by continuation with the demo teacher as the judge, in this process.
 
-    python -m benchmarks.prove [--problems 4500] [--samples 2] [--seed 12] [--out FILE]
+    python -m benchmarks.prove [--problems 3600] [--samples 2] [--seed 13] [--out FILE]
 
 The teacher checks its lines only behind the answer, where a prefix that ends before the answer has
 nothing to cut. So it is given the first line of its own trace and the hint "Wait, let me check: ",
@@ -156,13 +156,14 @@ def hinted(text: str) -> str | None:
 def subjects(teacher: Teacher, count: int, seed: int) -> list[tuple[Problem, dict[str, Prefix]]]:
     """Right traces in which the policy cuts something before the answer, with their prefixes.
 
-    Sums of two numbers are left out: their first line is their answer.
+    Sums of two numbers are left out: their first line is their answer. The trace that gives the
+    first line need not be right: asking for that would choose problems by the arm ``empty``.
     """
     problems = [p for p in make_problems(count, seed) if len(p.terms) > 2]
     starts = [
         (problem, start)
         for problem, text in zip(problems, teacher(problems, [""] * len(problems)), strict=True)
-        if is_right(text, problem) and (start := hinted(text))
+        if (start := hinted(text))
     ]
     texts = teacher([problem for problem, _ in starts], [start for _, start in starts])
     found = []
@@ -220,9 +221,9 @@ def report(results: Results, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, default=4500)
+    parser.add_argument("--problems", type=int, default=3600)
     parser.add_argument("--samples", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--out", type=Path, help="write the prefixes and their results here")
     options = parser.parse_args()
     started = time.monotonic()
