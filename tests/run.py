@@ -48,13 +48,18 @@ SUITES = {
 }
 
 
+def environment() -> dict[str, str]:
+    """Ours, but compiled modules are kept: pytest rewrites each, and many processes load them."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(suite: Suite, extra: list[str]) -> tuple[int, float]:
     """Exit status of pytest and seconds."""
     begun = time.monotonic()
     status = subprocess.run(
         [sys.executable, "-m", "pytest", "-m", suite.markers, *suite.arguments, *extra],
         cwd=ROOT,
-        env={**os.environ, **suite.environment},
+        env=environment() | suite.environment,
         stdin=subprocess.DEVNULL,
         check=False,
     ).returncode

@@ -211,6 +211,7 @@ jobs.run_claimed(job, jobs.claim(job.pk), run.run_export)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_while_exporting_leaves_nothing_and_the_next_one_finishes(
     filled: Project, run_job: RunJob, out: Path

@@ -462,6 +462,7 @@ jobs.run_claimed(Job.objects.get(pk=job_id), jobs.claim(job_id), generation.run_
 """
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_worker_loses_no_stored_answer_and_its_successor_asks_only_for_the_rest(
     project: Any, problems: list[Problem]

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("transformers", reason="the demo teacher needs the extra 'demo'")
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(400)]
+from tests.extras import NEEDS_DEMO
+
+pytestmark = [NEEDS_DEMO, pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(400)]
 MODEL = Path(__file__).parents[2] / "workers" / "demo_teacher" / "model"
 
 

@@ -137,6 +137,7 @@ jobs.run_claimed(Job.objects.get(pk=job_id), jobs.claim(job_id), ingest.run_impo
 """
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
     tmp_path: Path, project: Any, import_path: Callable[..., Any]

@@ -65,6 +65,7 @@ def test_a_chunk_that_fails_stores_neither_rows_nor_progress(project: Any) -> No
     assert (row.done, row.counts, JobLog.objects.count()) == (0, {}, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_heartbeat_keeps_a_job_longer_than_its_lease(project: Any) -> None:
     job = jobs.create_job(project=project, kind="verify")

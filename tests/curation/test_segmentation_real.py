@@ -24,7 +24,10 @@ from curation.segmentation import (
 from curation.segmentation.leaves import LEAF_LIMIT
 
 DATA = os.environ.get("WHITTLE_REAL_DATA")
-pytestmark = pytest.mark.skipif(not DATA, reason="WHITTLE_REAL_DATA is not set")
+pytestmark = [
+    pytest.mark.skipif(not DATA, reason="WHITTLE_REAL_DATA is not set"),
+    pytest.mark.slow,
+]
 _DISPLAY = re.compile(r"\\\[.*?\\\]|\$\$.*?\$\$|\\begin\{.*?\\end\{\w+\*?\}|```.*?```", re.DOTALL)
 _OPENER = re.compile(r"(?:wait|hmm|but|alternatively|so|and)[,.]?\s*$", re.IGNORECASE)
 

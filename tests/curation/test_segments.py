@@ -261,6 +261,7 @@ def test_unknown_tokenizers_and_classifiers_are_named(
     assert raised.value.code == code
 
 
+@pytest.mark.slow
 def test_a_trained_classifier_gives_its_kinds_and_its_name(
     run_job: Callable[..., Any], make_trace: Callable[..., Any]
 ) -> None:

@@ -409,6 +409,7 @@ jobs.run_claimed(job, jobs.claim(job.pk), run.run_select)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_while_selecting_leaves_no_half_selection(
     project: Project, run_job: RunJob

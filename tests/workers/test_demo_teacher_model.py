@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the demo extra is not installed")
-pytest.importorskip("transformers", reason="the demo extra is not installed")
-
+from tests.extras import NEEDS_DEMO
 from workers.demo_teacher.__main__ import MODEL, STUDENT_START
 from workers.demo_teacher.problems import make_problems
 from workers.demo_teacher.working import is_right
 from workers.trainer.sampling import Sampling, load, sample
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [NEEDS_DEMO, pytest.mark.slow, pytest.mark.timeout(300)]
 TEXTS = [
     "What is 37 + 48 - 19?",
     "<think>\nI need 37 + 48.\n\n37 + 48: ones 7 + 8 = 15\n</think>\n\n\\boxed{85}",

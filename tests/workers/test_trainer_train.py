@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import shutil
 import threading
 from collections.abc import Callable
@@ -12,11 +14,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("trl", reason="the demo extra is not installed")
-
-import json
-import random
-
+from tests.extras import NEEDS_DEMO
 from tests.workers.test_trainer import Files, made_export
 from workers.demo_teacher.tokenizer import train_tokenizer
 from workers.demo_teacher.training import Plan, build_model, make_pair, save
@@ -31,7 +29,7 @@ from workers.trainer.train import Cancelled, NotFinite, newest_checkpoint, train
 QUICK: dict[str, Any] = {
     "max_steps": 5, "save_steps": 2, "logging_steps": 1, "batch_size": 4, "warmup_steps": 0,
 }  # fmt: skip
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [NEEDS_DEMO, pytest.mark.slow, pytest.mark.timeout(300)]
 PROBLEMS = [{"id": "1", "text": "What is 2 + 3?", "reference_answer": "5"}]
 
 

@@ -142,6 +142,7 @@ def test_no_credential_stays_in_the_service_or_its_children(service: Running) ->
         assert b"canary" not in content
 
 
+@pytest.mark.slow
 def test_a_hang_is_an_error_and_does_not_hold_up_the_others(service: Running) -> None:
     done: list[Any] = []
     stuck = [item(r"5^{5^{5^{5^5}}}", timeout=3)]
@@ -283,6 +284,7 @@ def test_a_stale_socket_is_replaced_and_a_second_service_steps_back(service: Run
     assert service.client.health() is not None
 
 
+@pytest.mark.slow
 def test_the_socket_is_gone_after_sigterm_and_usable_after_sigkill(tmp_path: Path) -> None:
     path = tmp_path / "v.sock"
     client = VerifierClient(path)
