@@ -11,6 +11,7 @@ use ``curation.sandbox.client.VerifierClient``.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import threading
@@ -26,6 +27,10 @@ DEFAULT_MEMORY = 2 * 1024**3
 DEFAULT_MAX_TASKS = 2_000
 # How long a comparison may wait for a free child before its own time starts.
 QUEUE_TIMEOUT = 120.0
+# A child that is killed while it holds pebble's lock on the channel takes the lock with it, and no
+# other child gets a task again. When one is free and takes nothing for so long, all are replaced.
+STUCK_SECONDS = 8.0
+JOIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class MathPool:
         self._pool: Any = None
         self._closed = False
         self._lock = threading.Lock()
+        self._waiting: set[Any] = set()  # futures of comparisons that have not ended
+        self._progress: float | None = None  # when a child of this pool last gave an answer
 
     def compare(self, reference: str, answer: str, timeout: float | None = None) -> Outcome:
         """Compare two normalised LaTeX expressions; never raises."""
@@ -77,7 +84,8 @@ class MathPool:
         from . import engine
 
         try:
-            future = self._running().schedule(
+            pool = self._running()
+            future = pool.schedule(
                 engine.compare_within,
                 args=(limit, reference, answer),
                 timeout=limit * PATIENCE,
@@ -87,23 +95,50 @@ class MathPool:
             return Outcome("pool_unavailable", {"error": repr(problem)[:200]})
         if not self._wait(future):
             future.cancel()
-            return Outcome("pool_unavailable", {"error": "closed" if self._closed else "no child"})
-        return _outcome(future, limit)
+            if self._closed:
+                return Outcome("pool_unavailable", {"error": "closed"})
+            self._drop(pool)
+            return Outcome("crashed", {"error": "no child took it"})
+        outcome = _outcome(future, limit)
+        if outcome.name == "pool_unavailable" and not self._closed:  # replaced while it waited
+            return Outcome("crashed", outcome.detail)
+        return outcome
 
     def _wait(self, future: Any) -> bool:
         """Wait for a comparison; False if its turn never came or the pool was closed meanwhile."""
-        deadline = time.monotonic() + QUEUE_TIMEOUT
-        while not self._closed and time.monotonic() < deadline:
-            if wait([future], timeout=0.5).done:
-                return True
-        return bool(future.done())
+        begun = time.monotonic()
+        with self._lock:
+            self._waiting.add(future)
+        try:
+            while not self._closed and time.monotonic() - begun < QUEUE_TIMEOUT:
+                if wait([future], timeout=0.5).done:
+                    self._progress = time.monotonic()
+                    return True
+                if self._stuck(future, begun):
+                    return False
+            return bool(future.done())
+        finally:
+            with self._lock:
+                self._waiting.discard(future)
+
+    def _stuck(self, future: Any, begun: float) -> bool:
+        """Whether a child is free and still none takes this comparison.
+
+        A pool that never gave an answer may still be loading its libraries.
+        """
+        if self._progress is None or future.running():
+            return False
+        with self._lock:
+            busy = sum(other.running() for other in self._waiting)
+        idle = time.monotonic() - max(begun, self._progress)
+        return busy < self.workers and idle > STUCK_SECONDS
 
     def _running(self) -> Any:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool is closed")
             if self._pool is None or not self._pool.active:
-                self._pool = self._start()
+                self._pool, self._progress = self._start(), None
             return self._pool
 
     def _start(self) -> Any:
@@ -131,12 +166,16 @@ class MathPool:
         self._closed = True
         self._drop()
 
-    def _drop(self) -> None:
+    def _drop(self, only: Any = None) -> None:
+        """End the pool; with ``only`` not if that one was replaced already."""
         with self._lock:
+            if only is not None and only is not self._pool:
+                return
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()
-            pool.join()
+            with contextlib.suppress(TimeoutError):
+                pool.join(JOIN_SECONDS)
 
 
 def _outcome(future: Any, limit: float) -> Outcome:

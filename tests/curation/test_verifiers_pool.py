@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
 from curation.verifiers import engine, verify
+from curation.verifiers import pool as pool_module
 from curation.verifiers.pool import MathPool, Outcome, default_pool, use_pool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,6 +200,25 @@ def test_a_script_without_a_main_guard_can_verify_and_is_run_once(tmp_path: Path
         check=True,
     )
     assert done.stdout.split() == ["run", "correct"]
+
+
+def test_a_lock_that_died_with_a_child_costs_seconds_and_no_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "STUCK_SECONDS", 1.0)
+    ours = MathPool(2)
+    try:
+        assert ours.compare("x + 1", "1 + x").name == "equal"
+        first = ours._pool
+        # What a child that is killed between taking the lock and giving it back leaves behind.
+        assert first._pool_manager.worker_manager.workers_channel.mutex.acquire()
+        with ThreadPoolExecutor(4) as threads:
+            pairs = [(f"x + {n}", f"{n} + x") for n in range(2, 6)]
+            names = [o.name for o in threads.map(lambda pair: ours.compare(*pair), pairs)]
+        assert names == ["equal"] * 4
+        assert ours._pool is not first
+    finally:
+        ours.close()
 
 
 def test_children_die_with_a_process_that_is_killed(tmp_path: Path) -> None:
