@@ -93,7 +93,7 @@ def run(job: Job, tests: Mapping[str, Any], limits: SandboxLimits, seconds: floa
 
 @functools.cache
 def _tools() -> dict[str, str]:
-    """The self-test looks for them anew each time; what it found is used until the next one."""
+    """Looked for once in a process; the self-test looks anew each time and refuses without them."""
     return find_tools()
 
 
