@@ -11,19 +11,16 @@ import pytest
 
 from curation.verifiers.code import CodeVerifier
 from tests.curation.sandbox_holes import (
+    HOSTILE,
     hole,
     inside,
     message,
     printed,
     reason,
     run,
-    sandbox_here,
 )
 
-pytestmark = [
-    pytest.mark.skipif(not sandbox_here(), reason="no sandbox here"),
-    pytest.mark.timeout(300),
-]
+pytestmark = HOSTILE
 
 
 # --- S14 to S17: crashes, odd output, odd sources

@@ -21,21 +21,18 @@ import pytest
 
 from curation.sandbox import execution
 from tests.curation.sandbox_holes import (
+    HOSTILE,
     hole,
     inside,
     no_filter,
     printed,
     reason,
     run,
-    sandbox_here,
     showing,
     without,
 )
 
-pytestmark = [
-    pytest.mark.skipif(not sandbox_here(), reason="no sandbox here"),
-    pytest.mark.timeout(300),
-]
+pytestmark = HOSTILE
 
 
 NO_NETWORK_OF_ITS_OWN = without(

@@ -22,17 +22,14 @@ from curation.sandbox import bundle, selftest
 from curation.sandbox.bwrap import SandboxUnavailable
 from curation.verifiers.code import CodeVerifier
 from tests.curation.sandbox_holes import (
+    HOSTILE,
     hole,
     printed,
     run,
-    sandbox_here,
     without,
 )
 
-pytestmark = [
-    pytest.mark.skipif(not sandbox_here(), reason="no sandbox here"),
-    pytest.mark.timeout(300),
-]
+pytestmark = HOSTILE
 
 
 ROOT = Path(__file__).parents[2]

@@ -17,6 +17,7 @@ from curation.sandbox import execution
 from curation.sandbox.bwrap import MIB, SandboxLimits
 from curation.verifiers.code import CodeVerifier
 from tests.curation.sandbox_holes import (
+    HOSTILE,
     LIMITS,
     hole,
     inside,
@@ -24,14 +25,10 @@ from tests.curation.sandbox_holes import (
     printed,
     reason,
     run,
-    sandbox_here,
     without,
 )
 
-pytestmark = [
-    pytest.mark.skipif(not sandbox_here(), reason="no sandbox here"),
-    pytest.mark.timeout(300),
-]
+pytestmark = HOSTILE
 
 
 QUICK = SandboxLimits(cpu=1, wall=2.0, memory=512 * MIB)
