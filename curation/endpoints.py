@@ -27,7 +27,8 @@ from curation.teachers.probe import YES, Capabilities, probe
 
 TICK = 0.5  # seconds between two tries to reach a server that is starting
 # Limits of an endpoint that are ours, beside those of the client.
-OWN_LIMITS = {"samples_per_request": 8, "ready_timeout": 120.0}
+OWN_LIMITS = {"samples_per_request": 8, "ready_timeout": 120.0, "stream_above": 2048}
+OWN_HIGHEST = {"samples_per_request": 10_000, "ready_timeout": 10_000, "stream_above": 10_000_000}
 # Whoever may name an endpoint must not be able to send any variable of this process to it.
 KEY_NAME = re.compile(r"[A-Z0-9_]*_API_KEY|WHITTLE_KEY_[A-Z0-9_]+")
 
@@ -56,8 +57,9 @@ def split_limits(given: dict[str, Any]) -> tuple[Limits, dict[str, float]]:
     theirs = {name: value for name, value in given.items() if name not in OWN_LIMITS}
     own = OWN_LIMITS | {name: value for name, value in given.items() if name in OWN_LIMITS}
     for name, value in own.items():
-        if not isinstance(value, int | float) or not 1 <= value <= 10_000:
-            raise ValueError(f"{name} must be a number from 1 to 10000, not {value!r}")
+        highest = OWN_HIGHEST[name]
+        if not isinstance(value, int | float) or not 1 <= value <= highest:
+            raise ValueError(f"{name} must be a number from 1 to {highest}, not {value!r}")
     return Limits.from_dict(theirs), own
 
 
