@@ -1,11 +1,14 @@
-"""Proof by continuation with the demo teacher as the judge, in this process.
+"""Proof by continuation with a model of the demo as the judge, in this process.
 
-    python -m benchmarks.prove [--problems 3600] [--samples 2] [--seed 13] [--out FILE]
+    python -m benchmarks.prove [--judge teacher|student] [--problems 3600] [--samples 2]
+        [--seed 13] [--out FILE]
 
 The teacher checks its lines only behind the answer, where a prefix that ends before the answer has
 nothing to cut. So it is given the first line of its own trace and the hint "Wait, let me check: ",
 and goes on by itself. Of what comes out right, the policy ``repeats`` cuts the check. Prefixes of
-each trace are continued: the original, the pruned, two with as much cut at random, and none.
+each trace are continued: the original, the pruned, two with as much cut at random, and none. The
+judge is the teacher, which solves most of these sums from nothing, or the weak student that the
+demo starts from (the teacher at 40 % of its training), which does not.
 
 What was sampled is kept in ``WHITTLE_HOME/bench``, so a killed run goes on. The seed and the texts
 decide what is sampled, so an old checkpoint changes no figure.
@@ -34,7 +37,8 @@ from curation.segmentation.prefixes import ARMS, ORIGINAL, PRUNED, Prefix, arms_
 from curation.teachers.continuing import DEMO_FORMAT, written_out
 from workers.demo_teacher.problems import Problem, make_problems
 
-MODEL = Path(__file__).resolve().parent.parent / "workers" / "demo_teacher" / "model"
+MODELS = Path(__file__).resolve().parent.parent / "workers" / "demo_teacher"
+JUDGES = {"teacher": MODELS / "model", "student": MODELS / "student_start"}
 HINT = "\n\nWait, let me check: "
 SPAN = "random span"
 BATCH, NEW_TOKENS, TEMPERATURE = 256, 300, 0.8
@@ -63,17 +67,17 @@ class Checkpoint:
 
 
 class Teacher:
-    """Samples of the demo teacher in batches that shrink as their rows end."""
+    """Samples of a model of the demo in batches that shrink as their rows end."""
 
-    def __init__(self, seed: int, checkpoint: Checkpoint) -> None:
+    def __init__(self, model: Path, seed: int, checkpoint: Checkpoint) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.torch, self.seed, self.checkpoint = torch, seed, checkpoint
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(str(MODEL))
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(str(model))
         self.tokenizer.padding_side = "left"
-        self.model: Any = AutoModelForCausalLM.from_pretrained(str(MODEL)).eval()
-        weights = (MODEL / "model.safetensors").read_bytes()
+        self.model: Any = AutoModelForCausalLM.from_pretrained(str(model)).eval()
+        weights = (model / "model.safetensors").read_bytes()
         self.identity = hashlib.sha256(weights).hexdigest()
         self.asked = self.kept = 0
 
@@ -180,7 +184,7 @@ Results = dict[int, dict[str, tuple[int, int]]]
 
 
 def continued(
-    teacher: Teacher, chosen: Sequence[tuple[Problem, dict[str, Prefix]]], k: int
+    judge: Teacher, chosen: Sequence[tuple[Problem, dict[str, Prefix]]], k: int
 ) -> Results:
     """Trace -> arm -> (right, asked): ``k`` continuations of each prefix, all arms in one go."""
     asked = [
@@ -189,7 +193,7 @@ def continued(
         for arm, prefix in arms.items()
         for _ in range(k)
     ]
-    texts = teacher([row[2] for row in asked], [row[3] for row in asked])
+    texts = judge([row[2] for row in asked], [row[3] for row in asked])
     found: Results = defaultdict(lambda: defaultdict(lambda: (0, 0)))
     for (number, arm, problem, _), text in zip(asked, texts, strict=True):
         right, n = found[number][arm]
@@ -224,21 +228,24 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=3600)
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--judge", choices=tuple(JUDGES), default="teacher")
     parser.add_argument("--out", type=Path, help="write the prefixes and their results here")
     options = parser.parse_args()
     started = time.monotonic()
     checkpoint = Checkpoint(paths.home() / "bench" / "prove.jsonl")
-    teacher = Teacher(options.seed, checkpoint)
+    teacher = Teacher(JUDGES["teacher"], options.seed, checkpoint)
+    judge = Teacher(JUDGES[options.judge], options.seed, checkpoint)
     chosen = subjects(teacher, options.problems, options.seed)
-    results = continued(teacher, chosen, options.samples)
+    results = continued(judge, chosen, options.samples)
     if options.out:
         rows = [
             {arm: [prefix.text, *results[n][arm]] for arm, prefix in arms.items()}
             for n, (_, arms) in enumerate(chosen)
         ]
         options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    if teacher.kept:
-        print(f"{teacher.kept} of {teacher.asked} samples came from {checkpoint.path}")
+    for model in (teacher, judge):
+        if model.kept:
+            print(f"{model.kept} of {model.asked} samples came from {checkpoint.path}")
     figures = report(results, time.monotonic() - started)
     print(json.dumps({"name": "prove", "figures": figures}))
 
