@@ -16,9 +16,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from curation.endpoints import endpoint_of, find_teacher, split_limits, stop_teacher
+from curation.asking import (
+    Asked,
+    asked_of,
+    bad_parameters,
+    closed_traces,
+    in_pages,
+    traces_left,
+)
+from curation.endpoints import stop_teacher
 from curation.jobs import JobContext, JobError
-from curation.models import ContinuationProbe, ModelEndpoint, Trace
+from curation.models import ContinuationProbe, Trace
 from curation.proof_results import pass_rate, propose_prefix, revise
 from curation.sandbox.client import VerifierClient
 from curation.segmentation import Analysis, analyse
@@ -31,7 +39,7 @@ from curation.segmentation.prefixes import (
     cut_points,
     switch_points,
 )
-from curation.teachers.client import ChatRequest, Endpoint
+from curation.teachers.client import ChatRequest
 from curation.teachers.continuing import (
     CHAT,
     DEMO_FORMAT,
@@ -42,28 +50,23 @@ from curation.teachers.continuing import (
     written_out,
 )
 from curation.teachers.outcome import Completion, Failure
-from curation.teachers.pacing import Limits
 from curation.teachers.pool import RequestPool, Result
-from curation.teachers.sampling import PromptTemplate, Sampling, request_seed, template_of
+from curation.teachers.sampling import PromptTemplate, request_seed, template_of
 from curation.verification import VerifierAway, reference_hash, reference_of
 from curation.verifiers import Verdict as Judgement
 
 MODES = ("arms", "search", "chunks", "switches")
 PAGE = 40
-DEFAULT_POLICY, DEFAULT_K, DEFAULT_LIMIT, THRESHOLD = "repeats", 4, 200, 0.5
+DEFAULT_POLICY, DEFAULT_K, THRESHOLD = "repeats", 4, 0.5
 AWAY = ("verifier_unreachable", "overloaded")
 Arm = ContinuationProbe.Arm
 Key = tuple[int, str, str, int]
 
 
 @dataclass(frozen=True)
-class Work:
+class Work(Asked):
     """What one job does, resolved at its start."""
 
-    teacher: ModelEndpoint
-    endpoint: Endpoint
-    limits: Limits
-    sampling: Sampling
     template: PromptTemplate
     mode: str
     policy: str
@@ -117,10 +120,10 @@ def run_prove(ctx: JobContext) -> None:
     work = prepare(ctx)
     zero = ("traces", "probes", "correct", "incorrect", "unverifiable", "error", "failed")
     ctx.count(**dict.fromkeys((*zero, "proposals", "revisions"), 0))
-    left = int(ctx.params.get("limit") or DEFAULT_LIMIT) - ctx.job.done
-    ctx.set_total(ctx.job.done + max(0, left))
+    left = traces_left(ctx)
+    ctx.set_total(ctx.job.done + left)
     with VerifierClient() as verifier:
-        for page in _pages(ctx, work, max(0, left)):
+        for page in _pages(ctx, work, left):
             MODE[work.mode](ctx, work, verifier, page)
             with ctx.chunk():
                 ctx.checkpoint["after"] = page[-1].trace.pk
@@ -129,30 +132,25 @@ def run_prove(ctx: JobContext) -> None:
 
 def prepare(ctx: JobContext) -> Work:
     """Resolve the job's parameters; JobError with a code for each thing that can be wrong."""
-    params, teacher = ctx.params, find_teacher(ctx)
+    params, asked = ctx.params, asked_of(ctx)
     policy = str(params.get("policy") or DEFAULT_POLICY)
     if policy not in POLICIES:
         raise JobError("unknown_policy", f"policy must be among {', '.join(POLICIES)}")
     try:
-        limits, _ = split_limits(teacher.limits)
-        sampling = Sampling.from_dict(dict(teacher.sampling) | dict(params.get("sampling") or {}))
         work = Work(
-            teacher=teacher,
-            endpoint=endpoint_of(teacher),
-            limits=limits,
-            sampling=sampling,
+            **vars(asked),
             template=template_of(params.get("template")),
             mode=_one_of(params, "mode", MODES, "arms"),
             policy=policy,
             k=int(params.get("k") or DEFAULT_K),
             threshold=float(params.get("threshold") or THRESHOLD),
-            manner=_one_of(params, "manner", MANNERS, CHAT if teacher.base_url else TEXT),
+            manner=_one_of(params, "manner", MANNERS, CHAT if asked.teacher.base_url else TEXT),
             form=str(params.get("format") or DEMO_FORMAT),
             seed=int(params.get("seed") or 0),
         )
         written_out(work.form, "", "")
     except (ValueError, TypeError) as error:
-        raise JobError("bad_parameters", str(error)) from None
+        raise bad_parameters(error) from None
     return work
 
 
@@ -168,16 +166,8 @@ def _pages(ctx: JobContext, work: Work, limit: int) -> Iterator[list[Subject]]:
 
     In the mode ``arms`` only those in which the policy cuts something before the answer.
     """
-    traces = Trace.objects.filter(project=ctx.project, parent=None, reasoning_closed=True)
-    if source := ctx.params.get("source"):
-        traces = traces.filter(source__name=source)
-    if (ids := ctx.params.get("ids")) is not None:
-        traces = traces.filter(pk__in=ids)
-    after = int(ctx.checkpoint.get("after", 0))
     page: list[Subject] = []
-    while limit > 0:
-        rows = traces.filter(pk__gt=after).select_related("problem").order_by("pk")[:PAGE]
-        found = list(rows)
+    for found in in_pages(closed_traces(ctx), PAGE):
         for trace in found:
             ctx.check()
             if limit > 0 and (subject := _subject(work, trace)):
@@ -186,9 +176,8 @@ def _pages(ctx: JobContext, work: Work, limit: int) -> Iterator[list[Subject]]:
             if len(page) == PAGE:
                 yield page
                 page = []
-        if len(found) < PAGE:
+        if limit <= 0:
             break
-        after = found[-1].pk
     if page:
         yield page
 

@@ -16,34 +16,30 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from curation.endpoints import endpoint_of, find_teacher, split_limits, stop_teacher
+from curation.asking import Asked, asked_of, bad_parameters, closed_traces, traces_left
+from curation.endpoints import stop_teacher
 from curation.jobs import JobContext, JobError
-from curation.models import ModelEndpoint, RefineAnswer, Segmentation, Trace
+from curation.models import RefineAnswer, Segmentation, Trace
 from curation.refine_units import SMOOTH, TASKS, Key, Plan, Unit, bridged, plan_of, read_again
 from curation.segmentation.llm import BadAnswer
 from curation.segmentation.policies import AFTER_FIRST_CORRECT, POLICIES
 from curation.segments import Found, Reader, quote_hash, reader_of, store_analyses
-from curation.teachers.client import ChatRequest, Endpoint
+from curation.teachers.client import ChatRequest
 from curation.teachers.outcome import Completion, Failure
-from curation.teachers.pacing import Limits
 from curation.teachers.pool import RequestPool, Result
-from curation.teachers.sampling import Sampling, request_seed
+from curation.teachers.sampling import request_seed
 from curation.traces import store_derived
 
-PAGE, DEFAULT_LIMIT, DEFAULT_TRIES = 10, 200, 2
+PAGE, DEFAULT_TRIES = 10, 2
 TRUNCATED = "truncated"
 ANSWER_LIMIT = 100_000
 COUNTERS = ("traces", "asked", "accepted", "refused", "failed", "made", "kept_rules")
 
 
 @dataclass(frozen=True)
-class Work:
+class Work(Asked):
     """What one job does, resolved at its start."""
 
-    teacher: ModelEndpoint
-    endpoint: Endpoint
-    limits: Limits
-    sampling: Sampling
     task: str
     policy: str
     tries: int
@@ -70,9 +66,8 @@ def run_refine(ctx: JobContext) -> None:
     """
     work = prepare(ctx)
     ctx.count(**dict.fromkeys(COUNTERS, 0))
-    traces = _traces(ctx)
-    left = int(ctx.params.get("limit") or DEFAULT_LIMIT) - ctx.job.done
-    ctx.set_total(ctx.job.done + min(max(0, left), traces.count()))
+    traces, left = closed_traces(ctx), traces_left(ctx)
+    ctx.set_total(ctx.job.done + min(left, traces.count()))
     with RequestPool[Ask](work.endpoint, work.limits) as pool:
         while left > 0 and (page := list(traces.order_by("pk")[: min(PAGE, left)])):
             plans = [plan for trace in page if (plan := _plan(ctx, work, trace))]
@@ -84,35 +79,25 @@ def run_refine(ctx: JobContext) -> None:
 
 def prepare(ctx: JobContext) -> Work:
     """Resolve the job's parameters; JobError with a code for each thing that can be wrong."""
-    params, teacher = ctx.params, find_teacher(ctx)
+    params, asked = ctx.params, asked_of(ctx)
     task, policy = params.get("task"), str(params.get("policy") or AFTER_FIRST_CORRECT)
     if task not in TASKS:
-        raise JobError("bad_parameters", f"task must be one of {', '.join(TASKS)}")
+        raise bad_parameters(f"task must be one of {', '.join(TASKS)}")
     if policy not in POLICIES:
         raise JobError("unknown_policy", f"policy must be among {', '.join(POLICIES)}")
     reader = reader_of(ctx.project, {})
     try:
-        limits, _ = split_limits(teacher.limits)
-        sampling = Sampling.from_dict(dict(teacher.sampling) | dict(params.get("sampling") or {}))
         tries = int(params.get("tries") or DEFAULT_TRIES)
-        int(params.get("limit") or DEFAULT_LIMIT)
     except (ValueError, TypeError) as error:
-        raise JobError("bad_parameters", str(error)) from None
-    by = f"{task}:{teacher.name}"
-    reader = Reader(reader.policies, reader.counter, by=by)
-    policy = policy if task == SMOOTH else ""
-    return Work(teacher, endpoint_of(teacher), limits, sampling, task, policy, tries, reader)
-
-
-def _traces(ctx: JobContext) -> QuerySet[Trace]:
-    """Traces with a closed reasoning that are not derived and not yet done."""
-    traces = Trace.objects.filter(project=ctx.project, parent=None, reasoning_closed=True)
-    if source := ctx.params.get("source"):
-        traces = traces.filter(source__name=source)
-    if (ids := ctx.params.get("ids")) is not None:
-        traces = traces.filter(pk__in=ids)
-    after = int(ctx.checkpoint.get("after", 0))
-    return traces.filter(pk__gt=after).select_related("problem", "project")
+        raise bad_parameters(error) from None
+    by = f"{task}:{asked.teacher.name}"
+    return Work(
+        **vars(asked),
+        task=task,
+        policy=policy if task == SMOOTH else "",
+        tries=tries,
+        reader=Reader(reader.policies, reader.counter, by=by),
+    )
 
 
 def _plan(ctx: JobContext, work: Work, trace: Trace) -> Plan | None:
