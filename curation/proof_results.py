@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import Count, Q
 
 from curation.models import ContinuationProbe, CutProposal, ModelEndpoint, Project, Trace
 from curation.segmentation import Analysis
+from curation.segmentation.chunks import LONG_SHORT, Decision, Rate, drop_cuts
 from curation.segmentation.policies import SHORTEST
 from curation.segmentation.prefixes import (
     ARMS,
     ChunkValue,
     Comparison,
-    chunk_points,
     chunk_values,
     compare,
 )
 from curation.segmentation.proposals import propose_cuts
 from curation.segmentation.tokens import tokens_in
-from curation.segmentation.types import Evidence
+from curation.segmentation.types import Cut, Evidence
 from curation.segments import quote_hash, reader_of, store_segmentation
 from curation.traces import text_fields
 
@@ -36,27 +37,47 @@ _SWITCHES = re.compile(
 
 def propose_prefix(trace: Trace, analysis: Analysis, position: int) -> int:
     """Store the cuts behind the shortest sufficient prefix as proposals; how many are new."""
-    reference = trace.problem.reference_answer
-    segmentation = store_segmentation(trace, reference)
-    starts = reader_of(trace.project, {}).read(trace, reference).starts or []
     evidence = Evidence(sufficient=position)
+    reference = trace.problem.reference_answer
+    cuts = propose_cuts(trace.text, analysis.segments, reference, SHORTEST, evidence=evidence)
+    return _propose(trace, SHORTEST, cuts)
+
+
+def propose_turns(trace: Trace, analysis: Analysis, decisions: Sequence[Decision]) -> int:
+    """Store the turns that probes say can go as proposals; how many are new."""
+    return _propose(trace, LONG_SHORT, drop_cuts(analysis, decisions))
+
+
+def _propose(trace: Trace, policy: str, cuts: Sequence[Cut]) -> int:
+    """Proposals of one policy in the place of those that were there; how many are new."""
+    segmentation = store_segmentation(trace, trace.problem.reference_answer)
+    starts = token_starts(trace)
     rows = [
         CutProposal(
             segmentation=segmentation,
-            policy=SHORTEST,
+            policy=policy,
             start=cut.start,
             end=cut.end,
             reason=cut.reason[:200],
             quote_sha256=quote_hash(trace.text, cut.start, cut.end),
             tokens=tokens_in(starts, cut.start, cut.end),
         )
-        for cut in propose_cuts(
-            trace.text, analysis.segments, reference, SHORTEST, evidence=evidence
-        )
+        for cut in cuts
     ]
-    before = CutProposal.objects.filter(segmentation=segmentation, policy=SHORTEST)
-    before.exclude(start__in=[row.start for row in rows]).delete()
-    return len(CutProposal.objects.bulk_create(rows, ignore_conflicts=True))
+    before = CutProposal.objects.filter(segmentation=segmentation, policy=policy)
+    known = {(row.start, row.end) for row in rows}
+    for old in before:
+        if (old.start, old.end) not in known:
+            old.delete()
+    there = before.count()
+    CutProposal.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows) - there
+
+
+def token_starts(trace: Trace) -> list[int]:
+    """Starts of a trace's tokens by the project's tokenizer."""
+    counter = reader_of(trace.project, {}).counter
+    return counter.starts(trace.text) if counter else []
 
 
 def pass_rate(trace: Trace, **same: Any) -> float:
@@ -91,8 +112,17 @@ def revise(trace: Trace, endpoint: ModelEndpoint, sampling_hash: str) -> Trace |
 
 
 def _revised(trace: Trace, probe: ContinuationProbe) -> Trace:
+    said = {"revision": {"probe": probe.pk, "switch": probe.position}}
+    return store_continued(trace, probe, "revised", said)[0]
+
+
+def store_continued(
+    trace: Trace, probe: ContinuationProbe, form: str, metadata: dict[str, Any]
+) -> tuple[Trace, bool]:
+    """The trace up to a probe's position with its continuation as an insertion, as a derived trace;
+    with whether it is new. ``form`` is part of its identity."""
     text = trace.text[: probe.position] + probe.text
-    key = ["revised", trace.pk, probe.endpoint_id, probe.position, probe.text]
+    key = [form, trace.pk, probe.endpoint_id, probe.position, probe.text]
     identity = hashlib.sha256(repr(key).encode()).hexdigest()
     fields: dict[str, Any] = text_fields(text) | {
         "project_id": trace.project_id,
@@ -105,11 +135,11 @@ def _revised(trace: Trace, probe: ContinuationProbe) -> Trace:
         "parent": trace,
         "kept_ranges": [[0, probe.position]],
         "insertions": [[probe.position, probe.text]],
-        "metadata": {"revision": {"probe": probe.pk, "switch": probe.position}},
+        "metadata": metadata,
     }
     return Trace.objects.get_or_create(
         problem_id=trace.problem_id, identity=identity, defaults=fields
-    )[0]
+    )
 
 
 def comparisons(
@@ -144,15 +174,28 @@ def arms_by_judge(project: Project) -> dict[tuple[str, str], list[Comparison]]:
     return {key: compare(found) for key, found in results.items()}
 
 
-def values_of(trace: Trace, analysis: Analysis, endpoint: ModelEndpoint) -> list[ChunkValue]:
-    """Long(x)Short's table of one trace: what each turn does to the pass rate, and its tokens."""
-    rows = ContinuationProbe.objects.filter(trace=trace, endpoint=endpoint, arm=Arm.PREFIX)
-    counted = rows.values_list("position").annotate(
+def rates_of(traces: Iterable[int], endpoint: ModelEndpoint) -> dict[int, dict[int, Rate]]:
+    """Trace -> position -> (correct, judged) continuations of its prefixes by this model."""
+    rows = ContinuationProbe.objects.filter(
+        trace__in=list(traces), endpoint=endpoint, arm=Arm.PREFIX
+    )
+    counted = rows.values_list("trace", "position").annotate(
         right=Count("pk", filter=Q(verdict="correct")),
         judged=Count("pk", filter=Q(verdict__in=("correct", "incorrect"))),
     )
-    rates = {position: right / judged for position, right, judged in counted if judged}
-    starts = reader_of(trace.project, {}).read(trace, None).starts or []
-    return chunk_values(
-        chunk_points(analysis), rates, lambda start, end: tokens_in(starts, start, end)
-    )
+    found: dict[int, dict[int, Rate]] = {}
+    for trace, position, right, judged in counted:
+        if judged:
+            found.setdefault(trace, {})[position] = (right, judged)
+    return found
+
+
+def values_of(trace: Trace, points: Sequence[int], endpoint: ModelEndpoint) -> list[ChunkValue]:
+    """Long(x)Short's table of one trace: what each turn does to the pass rate, and its tokens.
+
+    ``points`` are the start of the first turn and the ends of all (``chunk_points``).
+    """
+    found = rates_of([trace.pk], endpoint).get(trace.pk, {})
+    rates = {position: right / judged for position, (right, judged) in found.items()}
+    starts = token_starts(trace)
+    return chunk_values(points, rates, lambda start, end: tokens_in(starts, start, end))

@@ -27,9 +27,10 @@ from curation.asking import (
 from curation.endpoints import stop_teacher
 from curation.jobs import JobContext, JobError
 from curation.models import ContinuationProbe, Trace
-from curation.proof_results import pass_rate, propose_prefix, revise
+from curation.proof_results import pass_rate, propose_prefix, propose_turns, revise, values_of
 from curation.sandbox.client import VerifierClient
 from curation.segmentation import Analysis, analyse
+from curation.segmentation.chunks import Thresholds, decide
 from curation.segmentation.policies import POLICIES
 from curation.segmentation.prefixes import (
     Prefix,
@@ -75,6 +76,7 @@ class Work(Asked):
     manner: str
     form: str
     seed: int
+    limits_of_turns: Thresholds
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ class Ask:
 def run_prove(ctx: JobContext) -> None:
     """Job handler. Params: ``teacher``; optional ``mode``, ``policy``, ``k`` (samples per prefix),
     ``limit`` (traces), ``source``, ``ids``, ``sampling``, ``template``, ``manner`` (chat or text),
-    ``format`` (of text), ``threshold`` (pass rate that is enough), ``seed``.
+    ``format`` (of text), ``threshold`` (pass rate that is enough), ``seed``; of chunks ``gain``
+    and ``efficiency`` (``segmentation.chunks.Thresholds``).
 
     Counts: traces, probes (stored now), correct, incorrect, unverifiable, error, failed, proposals,
     revisions. JobError ``bad_parameters``, ``unknown_policy`` and those of endpoints.
@@ -137,16 +140,22 @@ def prepare(ctx: JobContext) -> Work:
     if policy not in POLICIES:
         raise JobError("unknown_policy", f"policy must be among {', '.join(POLICIES)}")
     try:
+        enough = float(params.get("threshold") or THRESHOLD)
         work = Work(
             **vars(asked),
             template=template_of(params.get("template")),
             mode=_one_of(params, "mode", MODES, "arms"),
             policy=policy,
             k=int(params.get("k") or DEFAULT_K),
-            threshold=float(params.get("threshold") or THRESHOLD),
+            threshold=enough,
             manner=_one_of(params, "manner", MANNERS, CHAT if asked.teacher.base_url else TEXT),
             form=str(params.get("format") or DEMO_FORMAT),
             seed=int(params.get("seed") or 0),
+            limits_of_turns=Thresholds(
+                gain=float(params.get("gain") or Thresholds().gain),
+                efficiency=float(params.get("efficiency") or 0),
+                enough=enough,
+            ),
         )
         written_out(work.form, "", "")
     except (ValueError, TypeError) as error:
@@ -233,8 +242,15 @@ def prove_search(
 def prove_chunks(
     ctx: JobContext, work: Work, verifier: VerifierClient, page: Sequence[Subject]
 ) -> None:
-    """A probe at the start of the reasoning and at the end of each turn."""
-    ask(ctx, work, verifier, [_at(s, at) for s in page for at in chunk_points(s.analysis)])
+    """A probe at the start of the reasoning and at the end of each turn; turns that can go are
+    proposed."""
+    points = {s.trace.pk: chunk_points(s.analysis) for s in page}
+    ask(ctx, work, verifier, [_at(s, at) for s in page for at in points[s.trace.pk]])
+    for s in page:
+        values = values_of(s.trace, points[s.trace.pk], work.teacher)
+        with ctx.chunk():
+            decisions = decide(values, work.limits_of_turns)
+            ctx.count(proposals=propose_turns(s.trace, s.analysis, decisions))
 
 
 def prove_switches(

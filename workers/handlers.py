@@ -21,6 +21,7 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "segment": ("curation.segments:run_segment", "default"),
     "prove": ("curation.proofs:run_prove", "llm"),
     "refine": ("curation.refine:run_refine", "llm"),
+    "derive": ("curation.derivations:run_derive", "default"),
     "select": ("curation.selection.run:run_select", "default"),
     "export": ("curation.exports.run:run_export", "default"),
     "embed": ("curation.search:run_embed", "default"),

@@ -18,6 +18,7 @@ from curation.segmentation.prefixes import (
     Search,
     arms_of,
     before_answer,
+    chunk_points,
     chunk_values,
     compare,
     cut_points,
@@ -245,7 +246,7 @@ def test_chunks_are_valued_by_the_pass_rates_around_them(
 
     trace = make()
     run_job(run_prove, "prove", teacher="judge", mode="chunks", k=1)
-    values = values_of(trace, analyse(TEXT, "104"), ModelEndpoint.objects.get())
+    values = values_of(trace, chunk_points(analyse(TEXT, "104")), ModelEndpoint.objects.get())
     assert values[0].value == 1.0
     assert all(value.value == 0.0 for value in values[1:])
 

@@ -32,6 +32,7 @@ STEPS = {
     "rank": "rank",
     "prove": "prove",
     "refine": "refine",
+    "derive": "derive",
     "probe": "probe",
 }
 # Kinds that are no step, and where they are hit.
@@ -54,6 +55,7 @@ MIDDLE = {
     "rank": None,
     "prove": None,
     "refine": "curation_refineanswer",
+    "derive": "curation_trace",
 }
 # Steps hit in the transaction that writes the outcome of all their work.
 LAST = {
@@ -171,6 +173,11 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         f"SELECT {SUBJECT}, c.arm, c.policy, c.position, c.kept, c.prefix_sha256, c.sampling_hash,"
         f" c.verdict FROM curation_continuationprobe c {OF_TRACE.format('c')}"
         " WHERE t.project_id = %s",
+    ),
+    "derive": (
+        "SELECT p.text_sha256 AS problem, t.text, t.kept_ranges, t.insertions, t.metadata"
+        " FROM curation_trace t JOIN curation_problem p ON p.id = t.problem_id"
+        " WHERE t.project_id = %s AND t.origin = 'derived'",
     ),
     "probe": ("SELECT name, capabilities FROM curation_modelendpoint WHERE project_id = %s",),
     "refine": (

@@ -75,6 +75,7 @@ class World:
             "prove": {"teacher": "fake", "mode": "chunks", "k": 1, "limit": 44},
             "probe": {"teacher": "fake"},
             "refine": {"teacher": "fake", "task": "label", "limit": 100},
+            "derive": {"form": "policy"},
         }
         return given.get(step, {})
 
