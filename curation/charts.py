@@ -208,9 +208,15 @@ def funnel(stages: Sequence[Stage], label: str = "From source to export") -> Svg
 
 
 def histogram(
-    bins: Sequence[Bin], label: str, *, x_label: str = "", y_label: str = "", css: str = ""
+    bins: Sequence[Bin],
+    label: str,
+    *,
+    x_label: str = "",
+    y_label: str = "",
+    css: str = "",
+    marks: Sequence[tuple[float, str]] = (),
 ) -> Svg:
-    """Vertical bars over consecutive bins."""
+    """Vertical bars over consecutive bins; ``marks`` are (value, class) of lines across them."""
     if not bins:
         return empty(label)
     frame = Frame(200)
@@ -221,6 +227,7 @@ def histogram(
         title = f"{b.label or f'{number(b.low)} to {number(b.high)}'}: {b.count:,}"
         left, top = x(b.low) + 0.75, y(b.count)
         parts.append(_rect((left, top, x(b.high) - x(b.low) - 1.5, frame.bottom - top), css, title))
+    parts += [_line(x(at), frame.top, x(at), frame.bottom, name) for at, name in marks]
     return _svg(label, frame.height, parts)
 
 

@@ -76,16 +76,23 @@ def store_derived(trace: Trace, derived: Derived, cuts: list[dict[str, Any]]) ->
     Where a cut put a shorter text in place of a range (``"action": "condense"``), what was put in
     is part of the identity.
     """
-    identity = derived_identity(trace.pk, derived.kept)
-    if any(cut.get("action") == "condense" for cut in cuts):
-        identity = _identity("condensed", trace.pk, derived.kept, derived.insertions)
+    row = unsaved_derived(trace, derived, cuts)
     with transaction.atomic():
         stored, _ = Trace.objects.get_or_create(
             problem_id=trace.problem_id,
-            identity=identity,
+            identity=row.identity,
             defaults=_derived_fields(trace, derived, cuts),
         )
     return stored
+
+
+def unsaved_derived(trace: Trace, derived: Derived, cuts: list[dict[str, Any]]) -> Trace:
+    """The row that ``store_derived`` would store, with its identity and not stored."""
+    identity = derived_identity(trace.pk, derived.kept)
+    if any(cut.get("action") == "condense" for cut in cuts):
+        identity = _identity("condensed", trace.pk, derived.kept, derived.insertions)
+    fields = _derived_fields(trace, derived, cuts)
+    return Trace(problem_id=trace.problem_id, identity=identity, **fields)
 
 
 def _apply(text: str, cuts: list[dict[str, Any]]) -> Derived:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -19,6 +19,7 @@ from curation.api.training import body_of
 from curation.models import Trace
 from curation.models.project import Role
 from reviews import adjudication, comments, compare, decisions, guidelines, manage, quality, queues
+from reviews.consequences import consequences
 from reviews.models import (
     Assignment,
     Comment,
@@ -211,6 +212,24 @@ class Assignments(ReadOnly):
         queues.skip(assignment, str(body_of(request).get("reason") or ""))
         assignment.refresh_from_db()
         return Response(self.get_serializer(assignment).data)
+
+    @extend_schema(
+        responses=OpenApiTypes.OBJECT,
+        parameters=[OpenApiParameter("decision", str, enum=Review.Decision.values)],
+    )
+    @action(detail=True, methods=["get"])
+    def preview(self, request: Request, pk: str | None = None) -> Response:
+        """What the draft, with this decision or its own, would do to the project's next export."""
+        assignment: Assignment = self.get_object()
+        trace = Trace.objects.select_related("problem__source").get(pk=assignment.item.trace_id)
+        draft = dict(assignment.draft)
+        if given := request.query_params.get("decision"):
+            draft["decision"] = given
+        try:
+            submission = decisions.parse(draft) if draft.get("decision") else None
+            return Response(consequences(assignment, trace, submission))
+        except decisions.BadReview as error:
+            raise refused(error) from error
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses={201: ReviewSerializer})
     @action(detail=True, methods=["post"])

@@ -84,7 +84,16 @@ def agreed_cuts(reviews: list[Review], length: int) -> list[dict[str, Any]]:
 
 def conclude(item: QueueItem, trace: Trace) -> ReviewOutcome:
     """Write the outcome of an item; accepted cuts make a derived trace that is verified again."""
-    everyone = reviews = current_reviews(item)
+    outcome = outcome_of(item, trace, current_reviews(item))
+    if outcome.cuts:
+        outcome.derived = derive(trace, outcome.cuts)
+    outcome.save()
+    return outcome
+
+
+def outcome_of(item: QueueItem, trace: Trace, everyone: list[Review]) -> ReviewOutcome:
+    """What these reviews of an item make together; not saved, and without its derived trace."""
+    reviews = everyone
     policy = item.queue.policy if item.queue.policy in POLICIES else "single"
     settled = [r for r in reviews if r.adjudicates]
     if settled:
@@ -94,14 +103,11 @@ def conclude(item: QueueItem, trace: Trace) -> ReviewOutcome:
     if policy == "single":
         judged = judged[-1:] if len(judged) < 2 else [max(judged, key=lambda r: r.pk)]
     cuts = judged[0].cuts if len(judged) == 1 else agreed_cuts(judged, trace.char_count)
-    accepted = decision == Decision.ACCEPT
-    derived = derive(trace, cuts) if accepted and cuts else None
     versions = [r.guideline_version for r in reviews if r.guideline_version is not None]
-    return ReviewOutcome.objects.create(
+    return ReviewOutcome(
         trace=trace,
         decision=decision,
-        cuts=cuts if accepted else [],
-        derived=derived,
+        cuts=cuts if decision == Decision.ACCEPT else [],
         coverage=least([r.coverage for r in reviews]),
         seconds=least([r.seconds for r in reviews]),
         agreement=agreeing(everyone, decision) if len(everyone) > 1 else None,

@@ -75,7 +75,7 @@ def options_of(problem: Problem) -> dict[str, Any]:
 
 
 def judge(problem: Problem, text: str) -> dict[str, Any]:
-    """What the verifier says of a text that is not stored: verdict, reason, extracted answer."""
+    """What the verifier says of a text that is not stored: verdict, score, reason, answer."""
     code = problem.kind == "code"
     item: dict[str, Any] = {
         "kind": problem.kind,
@@ -84,7 +84,8 @@ def judge(problem: Problem, text: str) -> dict[str, Any]:
         "options": options_of(problem),
     }
     (verdict,) = VerifierClient(paths.verifier_socket(), attempts=2).verify_batch([item])
-    return {"verdict": verdict.verdict, "reason": verdict.reason, "extracted": verdict.extracted}
+    return {"verdict": verdict.verdict, "score": verdict.score, "reason": verdict.reason,
+            "extracted": verdict.extracted}  # fmt: skip
 
 
 def preview(trace: Trace, cuts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ urlpatterns = [
     path(f"{R}commit/", screen.commit, name="review_commit"),
     path(f"{R}preview/", screen.preview, name="review_preview"),
     path(f"{R}diff/", screen.diff, name="review_diff"),
+    path(f"{R}consequences/", screen.consequences, name="review_consequences"),
     path(f"{R}tokens/", screen.token_counts, name="review_tokens"),
     path(f"{R}checks/", screen.checks, name="review_checks"),
     path(f"{R}checks/code/", screen.code_checks, name="review_code_checks"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 from django.db.models import F, QuerySet
@@ -61,6 +62,19 @@ class _Block:
     duplicates: set[int]
 
 
+@dataclass(frozen=True)
+class Supposed:
+    """What is not stored, taken as if it were: to see what it would do to a selection.
+
+    ``outcomes`` by trace id have the fields of ``outcome_values``; ``traces`` are unsaved rows that
+    were given an id, ``verdicts`` what their verifiers would say.
+    """
+
+    outcomes: Mapping[int, Values] = field(default_factory=dict)
+    traces: Sequence[Trace] = ()
+    verdicts: Mapping[int, tuple[CandidateVerdict, ...]] = field(default_factory=dict)
+
+
 def problems_with_traces(project: Project, source_id: int | None = None) -> QuerySet[Problem]:
     """The problems that selection looks at; ``source_id`` keeps to one source of problems."""
     found = Problem.objects.filter(project=project).filter(
@@ -81,11 +95,27 @@ def problem_blocks(problems: QuerySet[Problem], size: int = BLOCK) -> Iterator[l
         last = ids[-1]
 
 
-def candidates_of(problem_ids: list[int], recipe: Recipe) -> list[Candidate]:
+def candidates_of(
+    problem_ids: list[int], recipe: Recipe, supposed: Supposed | None = None
+) -> list[Candidate]:
     """The candidates of these problems, ordered by problem, in a fixed number of queries."""
     block = _read_block(problem_ids)
     traces = Trace.objects.filter(problem_id__in=problem_ids).order_by("problem_id", "id")
-    return [_candidate(trace, block, recipe) for trace in traces.values(*_TRACE)]
+    rows: list[Values] = list(traces.values(*_TRACE))
+    if supposed is not None:
+        block = replace(
+            block,
+            outcomes={**block.outcomes, **supposed.outcomes},
+            verdicts={**block.verdicts, **supposed.verdicts},
+        )
+        rows += [{name: _value(trace, name) for name in _TRACE} for trace in supposed.traces]
+        rows.sort(key=lambda row: (row["problem_id"], row["id"]))
+    return [_candidate(trace, block, recipe) for trace in rows]
+
+
+def _value(row: Any, path: str) -> Any:
+    """What a query's ``a__b`` would give of a row at hand."""
+    return reduce(lambda at, name: getattr(at, name, None), path.split("__"), row)
 
 
 def _read_block(ids: list[int]) -> _Block:
@@ -117,15 +147,23 @@ def _verdicts(ids: list[int]) -> dict[int, tuple[CandidateVerdict, ...]]:
     return {trace_id: tuple(verdicts) for trace_id, verdicts in found.items()}
 
 
+_OUTCOME = ("trace_id", "decision", "derived_id", "coverage", "seconds", "trace__char_count")
+
+
 def _outcomes(ids: list[int]) -> dict[int, Values]:
     """The newest decision of people on each trace."""
     rows = (
         ReviewOutcome.objects.filter(trace__problem_id__in=ids)
         .order_by("trace_id", "-id")
         .distinct("trace_id")
-        .values("trace_id", "decision", "derived_id", "coverage", "seconds", "trace__char_count")
+        .values(*_OUTCOME)
     )
     return {row["trace_id"]: row for row in rows}
+
+
+def outcome_values(outcome: ReviewOutcome) -> Values:
+    """An outcome at hand, stored or not, as selection reads it."""
+    return {name: _value(outcome, name) for name in _OUTCOME}
 
 
 def _rates(ids: list[int]) -> dict[int, list[Values]]:

@@ -77,7 +77,14 @@ def find_recipe(project: Project, given: Any) -> StoredRecipe:
         if not isinstance(given.get("name"), str):
             raise JobError("bad_recipe", "name: missing")
         return store_spec(project, given["name"], given)
-    name, _, version = str(given).partition("@")
+    found = named_recipe(project, str(given))
+    return store_recipe(project, found) if isinstance(found, Recipe) else found
+
+
+def named_recipe(project: Project, given: str) -> StoredRecipe | Recipe:
+    """What ``name`` or ``name@version`` means here: a stored version, or a preset that nobody has
+    stored yet. Raises JobError ``unknown_recipe``."""
+    name, _, version = given.partition("@")
     stored = StoredRecipe.objects.filter(project=project, name=name).order_by("-version")
     if version:
         stored = stored.filter(version=int(version)) if version.isdecimal() else stored.none()
@@ -85,7 +92,7 @@ def find_recipe(project: Project, given: Any) -> StoredRecipe:
     if found is not None:
         return found
     if name in PRESETS and version in ("", "1"):
-        return store_recipe(project, PRESETS[name])
+        return PRESETS[name]
     raise JobError("unknown_recipe", f"no recipe {given}; presets are {', '.join(PRESETS)}")
 
 

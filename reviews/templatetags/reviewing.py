@@ -26,3 +26,33 @@ def upto(number: int) -> range:
 def figure(value: float | None) -> str:
     """A figure of agreement with two digits; – where it is not defined."""
     return "–" if value is None else f"{value:.2f}"
+
+
+@register.filter
+def words(code: str) -> str:
+    """A reason code or decision as words."""
+    return str(code).replace("_", " ")
+
+
+@register.filter
+def signed(change: int) -> str:
+    """A change with its sign: +1, −2."""
+    return f"+{change}" if change > 0 else f"−{-change}"
+
+
+@register.filter
+def share(value: float) -> str:
+    """A share with two digits behind the point, since one row changes little."""
+    return f"{100 * value:.2f} %"
+
+
+@register.filter
+def tone(decision: str) -> str:
+    """The class of a chip for an outcome's decision."""
+    return {"accept": "ok", "reject": "bad", "bad_problem": "bad"}.get(decision, "warn")
+
+
+@register.filter
+def moment(iso: str) -> str:
+    """An ISO time (UTC) to the minute."""
+    return f"{iso[:16].replace('T', ' ')} UTC"

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from curation.models import Trace
 from curation.templatetags.whittle import deceptive
 from reviews import codecheck, decisions, evidence, pruning, queues, screen, tokens
+from reviews import consequences as effects
 from reviews.adjudication import disagreement_of
 from reviews.comments import comments_json
 from reviews.guidelines import current_guideline
@@ -175,6 +176,22 @@ def diff(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     except decisions.BadReview as error:
         return refused(error)
     return render(request, "reviews/_diff.html", {"rows": rows})
+
+
+@login_required
+@require_POST
+def consequences(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """What the judgement as it stands would do to the next export, as a fragment."""
+    assignment = access_assignment(request, slug, pk)
+    trace = trace_of(assignment)
+    try:
+        data = body_of(request)
+        submission = decisions.parse(data) if data.get("decision") else None
+        found = effects.consequences(assignment, trace, submission)
+    except decisions.BadReview as error:
+        return refused(error)
+    told = {"owner_slug": slug, "line": effects.line_of(found), **effects.with_charts(found)}
+    return render(request, "reviews/_consequences.html", told)
 
 
 @login_required

@@ -72,6 +72,7 @@ function redraw() {
     lastCuts = state.cuts;
     check.length(state);
     check.check(state);
+    effect?.then((e) => e.soon());
   }
 }
 store.onChange(redraw);
@@ -134,6 +135,13 @@ const problem = (words) => { byId("problem").textContent = words; };
 async function decide(decision) {
   store.change({ decision: store.get().decision === decision ? "" : decision });
   if (data.hidden.length && store.get().decision) await reveal();
+  (await effects()).soon();
+}
+/* What it would do to the next export: its module is asked for when it is first needed. */
+let effect = null;
+async function effects() {
+  effect ||= import("./review-effects.js").then((m) => m.makeEffects(store, () => ({ seconds, coverage: text.coverage(), read: text.reading() })));
+  return effect;
 }
 /* The first judgement is stored, then what was hidden is shown; it can be changed after that. */
 async function reveal() {
@@ -254,6 +262,7 @@ const WORK = [
   { group: "Judging", keys: ["f"], words: "flawed", act: () => decide("flawed") },
   { group: "Judging", keys: ["b"], words: "bad problem", act: () => decide("bad_problem") },
   { group: "Judging", keys: ["0"], words: "give up", act: () => decide("give_up") },
+  { group: "Judging", keys: ["D"], words: "what the decision does to the next export", act: async () => (await effects()).open() },
   { group: "Judging", keys: ["!"], words: "flag the trace", act: () => store.change({ flagged: !store.get().flagged }) },
   { group: "Judging", keys: ["i"], words: "write a note", act: () => byId("note").focus() },
   { group: "Judging", keys: ["w"], words: "the guideline", act: () => toggleBox("guideline-box") },
@@ -291,6 +300,7 @@ if (!reading) {
     });
   });
   byId("submit").addEventListener("click", submit);
+  byId("effects-open").addEventListener("click", async () => (await effects()).open());
   root.querySelector("#skip-box form").addEventListener("submit", () => store.leave());
 }
 

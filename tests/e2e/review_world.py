@@ -121,6 +121,7 @@ def make_queues(project: Any, traces: dict[str, Any]) -> dict[str, int]:
         "pair": ({"overlap": 2, "policy": "unanimous"}, ["short8"]),
         "rules": ({}, ["short9"]),
         "look": ({}, ["short14"]),
+        "effects": ({"hide": ["verdict"]}, ["short15"]),
     }
     found = {}
     for name, (settings, members) in plan.items():

@@ -1,0 +1,54 @@
+"""What a decision does to the next export, on the review screen."""
+# ruff: noqa: F811
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.e2e.site import Site
+from tests.e2e.test_review_screen import (  # noqa: F401  fixtures
+    AXE,
+    READY,
+    entered,
+    press,
+    review,
+    world,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+SERIOUS = (
+    "async (part) => (await axe.run(part, {resultTypes: ['violations'], exclude: [['.katex']]}))"
+    ".violations.filter(v => ['serious', 'critical'].includes(v.impact))"
+    ".map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])"
+)
+
+
+def test_the_effect_on_the_next_export_is_told_on_asking_and_after_a_decision(
+    entered: Any, site: Site, world: dict[str, Any]
+) -> None:
+    with review(entered("ann"), site, world, "effects") as page:
+        asked: list[str] = []
+        page.on("request", lambda r: asked.append(r.url))
+        page.wait_for_selector(READY)
+        assert not [url for url in asked if "consequences" in url or "effects" in url]
+        press(page, "D")
+        page.locator("#effects-body", has_text="hides verdict").wait_for()
+        assert "correct" not in page.inner_text("#effects-body")
+        press(page, "Escape", "f")
+        page.locator("#effects-open", has_text=re.compile("row|no change")).wait_for()
+        press(page, "D")
+        body = page.locator("#effects-body")
+        body.locator(".fx-plan").first.wait_for()
+        told = body.inner_text()
+        assert "this trace" in told and "review rejected" in told and "sft-verified" in told
+        page.evaluate(AXE.read_text())
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert not page.evaluate(SERIOUS, "#effects")
+        press(page, "Escape", "s")
+        page.locator("#effects-open").click()
+        body.locator(".fx-head .chip", has_text="accept").wait_for()
+        press(page, "Escape")
