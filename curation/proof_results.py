@@ -5,13 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q
 
-from curation.models import ContinuationProbe, CutProposal, ModelEndpoint, Project, Trace
+from curation.models import (
+    ContinuationProbe,
+    CutProposal,
+    ModelEndpoint,
+    Project,
+    Segmentation,
+    Trace,
+)
 from curation.segmentation import Analysis
-from curation.segmentation.chunks import LONG_SHORT, Decision, Rate, drop_cuts
+from curation.segmentation.chunks import LONG_SHORT, Decision, Rate, decide, drop_cuts
 from curation.segmentation.policies import SHORTEST
 from curation.segmentation.prefixes import (
     ARMS,
@@ -64,14 +72,12 @@ def _propose(trace: Trace, policy: str, cuts: Sequence[Cut]) -> int:
         )
         for cut in cuts
     ]
-    before = CutProposal.objects.filter(segmentation=segmentation, policy=policy)
-    known = {(row.start, row.end) for row in rows}
-    for old in before:
-        if (old.start, old.end) not in known:
-            old.delete()
-    there = before.count()
+    before = list(CutProposal.objects.filter(segmentation=segmentation, policy=policy))
+    wanted = {(row.start, row.end) for row in rows}
+    gone = [old.pk for old in before if (old.start, old.end) not in wanted]
+    CutProposal.objects.filter(pk__in=gone).delete()
     CutProposal.objects.bulk_create(rows, ignore_conflicts=True)
-    return len(rows) - there
+    return len(rows) - (len(before) - len(gone))
 
 
 def token_starts(trace: Trace) -> list[int]:
@@ -199,3 +205,32 @@ def values_of(trace: Trace, points: Sequence[int], endpoint: ModelEndpoint) -> l
     rates = {position: right / judged for position, (right, judged) in found.items()}
     starts = token_starts(trace)
     return chunk_values(points, rates, lambda start, end: tokens_in(starts, start, end))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTable:
+    """The valued turns of one trace by one model, each with what to do with it.
+
+    ``rows`` are (number of the turn from 1, its stated answer, decision).
+    """
+
+    judge: str
+    rows: list[tuple[int, str, Decision]]
+
+
+def turn_tables(trace: Trace, segmentation: Segmentation | None) -> list[TurnTable]:
+    """One table per model that was asked at the ends of the turns; [] before any was."""
+    turns: list[dict[str, Any]] = segmentation.summary.get("turns", []) if segmentation else []
+    asked = ContinuationProbe.objects.filter(trace=trace, arm=Arm.PREFIX).values("endpoint")
+    judges = ModelEndpoint.objects.filter(pk__in=asked).order_by("name") if turns else []
+    points = [turns[0]["start"], *(turn["end"] for turn in turns)] if turns else []
+    tables = []
+    for judge in judges:
+        numbers = {turn["start"]: n for n, turn in enumerate(turns, 1)}
+        rows = [
+            (number, str(turns[number - 1]["answer"]), decision)
+            for decision in decide(values_of(trace, points, judge))
+            if (number := numbers.get(decision.chunk.start))
+        ]
+        tables += [TurnTable(judge.name, rows)] if rows else []
+    return tables

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from curation import paths
 from curation.sandbox.client import VerifierClient
 from curation.segmentation import propose_cuts, segment
+from curation.segmentation.components import find_components
 from curation.verifiers import VERIFIERS
 
 MAX_TEXT = 1_000_000
@@ -51,7 +52,7 @@ class VerifyTool(APIView):
 
 
 class SegmentTool(APIView):
-    """Leaves and proposed cuts of a text; nothing is stored."""
+    """Leaves, components of attempts and proposed cuts of a text; nothing is stored."""
 
     write_scope = "read"
 
@@ -63,5 +64,9 @@ class SegmentTool(APIView):
         segments = segment(text, reference)
         cuts = propose_cuts(text, segments, reference)
         return Response(
-            {"segments": [asdict(s) for s in segments], "cuts": [asdict(c) for c in cuts]}
+            {
+                "segments": [asdict(s) for s in segments],
+                "components": [asdict(c) for c in find_components(text, segments)],
+                "cuts": [asdict(c) for c in cuts],
+            }
         )

@@ -48,6 +48,11 @@ urlpatterns = [
     path("api/v1/agreement/", findings.VerdictAgreement.as_view(), name="agreement"),
     path("api/v1/tools/verify/", tools.VerifyTool.as_view(), name="tools-verify"),
     path("api/v1/tools/segment/", tools.SegmentTool.as_view(), name="tools-segment"),
+    path(
+        "api/v1/traces/<int:pk>/structure/",
+        structure.TraceStructure.as_view({"get": "retrieve"}),
+        name="trace-structure",
+    ),
     # A file's address ends as the file's name does, without a slash.
     re_path(
         "^api/v1/exports/(?P<digest>[0-9a-f]{64})/files/(?P<path>.+)$",

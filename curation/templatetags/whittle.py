@@ -154,6 +154,12 @@ def percent(value: float | str | None) -> str:
 
 
 @register.filter
+def points(value: float) -> str:
+    """A difference of shares in points, with its sign: 0.25 -> +25."""
+    return f"{100 * value:+.0f}" if abs(value) >= 0.005 else "0"
+
+
+@register.filter
 def bytesize(value: int | None) -> str:
     """Bytes in a unit that people read."""
     if value is None:

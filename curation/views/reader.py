@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from curation import charts
 from curation.charts import Svg
 from curation.models import CutProposal, Segment, Segmentation, Trace
+from curation.segmentation.components import find_components
 from curation.templatetags.whittle import hue
 
 PAGE_LEAVES = 400
@@ -36,13 +37,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A run of leaves under the same parent, for the outline; ``page`` is where it begins."""
+    """A run of leaves under the same parent, for the outline; ``page`` is where it begins.
+
+    ``parts`` names the components of an attempt with their number.
+    """
 
     label: str
     index: int
     page: int
     characters: int
     depth: int
+    parts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +113,11 @@ def _piece(index: int, leaf: Leaf, text: str) -> Piece:
     )
 
 
-def outline(leaves: Sequence[Leaf], starts: Sequence[int], depth: int = 2) -> list[Branch]:
-    """Where each part and attempt begins, with its length in characters."""
+def outline(
+    leaves: Sequence[Leaf], starts: Sequence[int], depth: int = 2, text: str = ""
+) -> list[Branch]:
+    """Where each part and attempt begins, with its length in characters and its components."""
+    parts = components(text, leaves)
     heads: list[list[int | str]] = []
     open_path: tuple[str, ...] = ()
     for i, leaf in enumerate(leaves):
@@ -125,9 +133,32 @@ def outline(leaves: Sequence[Leaf], starts: Sequence[int], depth: int = 2) -> li
         stop = next((int(h[1]) for h in later), len(leaves))
         head[3] = leaves[stop - 1].end - leaves[int(head[1])].start
     return [
-        Branch(str(name), int(i), bisect_right(starts, int(i)), int(size), int(level))
+        Branch(
+            str(name),
+            int(i),
+            bisect_right(starts, int(i)),
+            int(size),
+            int(level),
+            parts.get((str(name), int(i)), ""),
+        )
         for name, i, level, size in heads[:300]
     ]
+
+
+def components(text: str, leaves: Sequence[Leaf]) -> dict[tuple[str, int], str]:
+    """(attempt, its first leaf) -> what it consists of: "approach · calculation 3 · answer"."""
+    counted: dict[tuple[str, int], dict[str, int]] = {}
+    key, behind = ("", -1), -1
+    for part in find_components(text, leaves):
+        if part.first != behind or part.attempt != key[0]:
+            key = (part.attempt, part.first)
+        behind = part.last
+        names = counted.setdefault(key, {})
+        names[part.name] = names.get(part.name, 0) + 1
+    return {
+        key: " · ".join(name if n == 1 else f"{name} {n}" for name, n in names.items())
+        for key, names in counted.items()
+    }
 
 
 def minimap(leaves: Sequence[Leaf], cuts: Sequence[CutProposal], size: int) -> Svg:
@@ -162,7 +193,7 @@ def read(
     kinds = [(k, hue(k), n) for k, n in sorted(tally.items(), key=lambda item: -item[1])]
     return Reading(
         pieces,
-        outline(leaves, starts),
+        outline(leaves, starts, text=trace.text),
         minimap(leaves, cuts, len(trace.text)),
         number,
         len(starts),

@@ -14,12 +14,21 @@ from curation import access, charts
 from curation.charts import Estimate
 from curation.models import Project, RefineAnswer
 from curation.proof_results import arms_by_judge
+from curation.segmentation.chunks import (
+    DECISIONS,
+    DROP,
+    KEEP_LONG,
+    MAKE_SHORT,
+    Decision,
+    decide,
+)
 from curation.segmentation.kinds import KINDS, TAG
 from curation.segmentation.policies import AFTER_FIRST_CORRECT, POLICIES
-from curation.segmentation.prefixes import Comparison
+from curation.segmentation.prefixes import ChunkValue, Comparison
 from curation.templatetags.whittle import hue
 from curation.views.common import page
 
+HUES = {KEEP_LONG: "hue-final", MAKE_SHORT: "hue-check", DROP: "hue-back"}
 # The newest reading of each trace that is not derived, without its text.
 _NEWEST = """
 newest AS (
@@ -75,6 +84,23 @@ SELECT least(width_bucket(share, 0, 1, 20), 20), count(*) FROM (
     (s->'savings'->%(what)s->>'characters')::float / nullif(char_count, 0), 0)) END AS share,
     model FROM newest) found
 WHERE share IS NOT NULL AND (%(model)s = '' OR model = %(model)s) GROUP BY 1
+"""  # noqa: S608
+
+# Pass rates before and after each probed turn of the newest readings, by model.
+TURNS = f"""
+WITH {_NEWEST}, turns AS (
+  SELECT trace_id, (t->>'start')::int AS a, (t->>'end')::int AS b
+  FROM newest, jsonb_array_elements(coalesce(s->'turns', '[]')) t
+), rates AS (
+  SELECT c.endpoint_id, c.trace_id, c.position,
+    avg((c.verdict = 'correct')::int::float) AS rate
+  FROM curation_continuationprobe c JOIN newest USING (trace_id)
+  WHERE c.arm = 'prefix' AND c.verdict IN ('correct', 'incorrect') GROUP BY 1, 2, 3
+)
+SELECT e.name, t.a, t.b, x.rate, y.rate FROM turns t
+JOIN rates x ON x.trace_id = t.trace_id AND x.position = t.a
+JOIN rates y ON y.trace_id = t.trace_id AND y.position = t.b AND y.endpoint_id = x.endpoint_id
+JOIN curation_modelendpoint e ON e.id = x.endpoint_id ORDER BY e.name, t.trace_id, t.a LIMIT 50000
 """  # noqa: S608
 
 
@@ -225,6 +251,37 @@ def passes(project: Project) -> list[Pass]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class LongShort:
+    """What to do with the turns that one model was asked about: (decision, turns, their share of
+    the characters)."""
+
+    judge: str
+    turns: int
+    actions: list[tuple[str, int, float]]
+    bar: charts.Svg
+
+
+def long_short(project: Project) -> list[LongShort]:
+    """One row per model with probes at the ends of turns."""
+    by_judge: dict[str, list[ChunkValue]] = {}
+    for judge, start, end, before, after in rows(TURNS, p=project.pk):
+        value = ChunkValue(start, end, 0, before, after, after - before, 0.0)
+        by_judge.setdefault(judge, []).append(value)
+    return [_long_short(judge, decide(values)) for judge, values in by_judge.items()]
+
+
+def _long_short(judge: str, decisions: list[Decision]) -> LongShort:
+    total = sum(d.chunk.end - d.chunk.start for d in decisions) or 1
+    actions = []
+    for action in DECISIONS:
+        chosen = [d.chunk for d in decisions if d.action == action]
+        actions.append((action, len(chosen), sum(c.end - c.start for c in chosen) / total))
+    parts = [(name, round(1000 * share), HUES[name]) for name, n, share in actions if n]
+    bar = charts.stacked(parts, f"Turns by decision, in thousandths of their text, {judge}")
+    return LongShort(judge, len(decisions), actions, bar)
+
+
 @login_required
 def structure(request: HttpRequest, slug: str) -> HttpResponse:
     """Statistics of the structure of all traces, per teacher."""
@@ -252,4 +309,5 @@ def structure(request: HttpRequest, slug: str) -> HttpResponse:
         saved=histogram(project.pk, policy, model, f"Traces by what {policy} would drop"),
         proofs=proofs(project),
         passes=passes(project),
+        long_short=long_short(project),
     )

@@ -20,6 +20,7 @@ from curation.models import (
     Trace,
     Verdict,
 )
+from curation.proof_results import turn_tables
 from curation.views import reader
 from curation.views.common import Filter, filtered, is_filtered, keyset, page
 from curation.views.verdicts import newest_verdicts
@@ -146,6 +147,7 @@ def trace(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         cuts=cuts,
         saved=saved(found, cuts),
         verdicts=Verdict.objects.filter(trace=found).order_by("verifier", "-pk"),
+        turn_tables=turn_tables(found, segmentation),
         outcomes=ReviewOutcome.objects.filter(trace=found).order_by("-pk")[:10],
         siblings=siblings,
         sibling_verdicts=newest_verdicts(siblings),
