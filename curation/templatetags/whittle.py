@@ -156,7 +156,7 @@ def percent(value: float | str | None) -> str:
 @register.filter
 def points(value: float) -> str:
     """A difference of shares in points, with its sign: 0.25 -> +25."""
-    return f"{100 * value:+.0f}" if abs(value) >= 0.005 else "0"
+    return f"{100 * value:+.0f}".replace("-", "−") if abs(value) >= 0.005 else "0"
 
 
 @register.filter
