@@ -172,7 +172,7 @@ def _evidence(ids: Sequence[int]) -> dict[int, list[tuple[Any, ...]]]:
 
 
 # Families whose verdicts do not stand on an answer that they read.
-NOT_READERS = ("consensus", "judge", "reward", "format", "code")
+NOT_READERS = ("consensus", "judge", "reward", "prm", "format", "code")
 
 
 def _readings(found: list[tuple[Any, ...]]) -> list[str | None]:

@@ -34,6 +34,7 @@ FAMILIES = {
     "consensus": "consensus",
     "format": "format",
     "reward": "reward",
+    "prm": "reward",
 }
 OTHER = "other"  # the category of thresholds that holds where no other is named
 

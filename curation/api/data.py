@@ -7,11 +7,17 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from curation import access
 from curation.api import serializers as shapes
-from curation.api.base import Editable, ReadOnly, allowed_projects, documented
+from curation.api.base import Editable, ReadOnly, allowed_projects, documented, project_for
+from curation.judging.imported import MAX_ROWS, import_steps
 from curation.models import (
     Benchmark,
     Difficulty,
@@ -25,6 +31,15 @@ from curation.models import (
     Verdict,
 )
 from curation.models.project import Role
+
+
+class StepsRequest(serializers.Serializer[Any]):
+    project = serializers.CharField(max_length=64)
+    rows = serializers.ListField(
+        child=serializers.DictField(),
+        max_length=MAX_ROWS,
+        help_text='{"trace": id, "model": name, "steps": [{"start", "end", "score", "reason"}]}',
+    )
 
 
 class Projects(
@@ -144,10 +159,22 @@ class Traces(ReadOnly):
 
 @documented("verdicts")
 class Verdicts(ReadOnly):
+    """Verdicts of every verifier; those of process reward models hold a score for each step."""
+
     queryset = Verdict.objects.all()
     serializer_class = shapes.VerdictSerializer
     project_path = "trace__project"
     filters = {"trace": "trace", "verifier": "verifier", "verdict": "verdict"}
+
+    @extend_schema(request=StepsRequest, responses={201: OpenApiTypes.OBJECT})
+    @action(detail=False, methods=["post"])
+    def steps(self, request: Request) -> Response:
+        """Store step scores that a process reward model gave elsewhere; a bad row is told, and the
+        others are stored."""
+        asked = StepsRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
+        project = project_for(request, asked.validated_data["project"], Role.CURATOR)
+        return Response(import_steps(project, asked.validated_data["rows"]), status=201)
 
 
 @documented("difficulties")

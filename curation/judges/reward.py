@@ -2,7 +2,8 @@
 
 Served as ``chat`` (as NIM does) the answer's text holds the scores; served as ``pooling`` or
 ``classify`` (vLLM) the numbers come in ``data`` and are handed on as such a text, so that all three
-are read, stored and retried in one way.
+are read, stored and retried in one way. ``steps`` is a process reward model behind ``pooling``: one
+row of numbers for each step (``curation.judges.steps``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from curation.judges.steps import rows_as_text
 from curation.teachers import outcome
 from curation.teachers.client import (
     Answer,
@@ -26,8 +28,8 @@ from curation.teachers.outcome import fail
 from curation.teachers.pacing import Limits
 from curation.teachers.response import parse_json, parse_usage
 
-CHAT, POOLING, CLASSIFY = "chat", "pooling", "classify"
-APIS = (CHAT, POOLING, CLASSIFY)
+CHAT, POOLING, CLASSIFY, STEPS = "chat", "pooling", "classify", "steps"
+APIS = (CHAT, POOLING, CLASSIFY, STEPS)
 
 
 def client_for(api: str) -> Any:
@@ -50,14 +52,14 @@ class PoolingClient(TeacherClient):
         with self._borrowed() as http:
             post = http.build_request(
                 "POST",
-                address(self.endpoint.base_url, self._api),
+                address(self.endpoint.base_url, POOLING if self._api == STEPS else self._api),
                 content=orjson.dumps(asked),
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout(stream=False),
             )
             async with self.exchange(http, post) as response:
                 raw = parse_json(await read_body(response, self.limits.max_body))
-        text = repr(value_of(raw, self._api))
+        text = text_of(raw, self._api)
         return Answer((Completion(text, "stop"),), parse_usage(raw.get("usage")), raw=raw)
 
 
@@ -66,6 +68,15 @@ def address(base_url: str, api: str) -> str:
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/{api}", "", ""))
+
+
+def text_of(raw: dict[str, Any], api: str) -> str:
+    """The numbers of an answer as its text. TeacherError where there are none."""
+    if api != STEPS:
+        return repr(value_of(raw, api))
+    if not (rows := rows_as_text(raw)):
+        raise fail(outcome.BAD_RESPONSE, "the answer holds no rows of scores")
+    return rows
 
 
 def value_of(raw: dict[str, Any], api: str) -> float:

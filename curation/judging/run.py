@@ -21,6 +21,7 @@ from curation.difficulty.outcomes import decide
 from curation.endpoints import stop_teacher
 from curation.jobs import JobContext, JobError
 from curation.judges import reward, temporal, votes
+from curation.judges import steps as prm
 from curation.judges.prompts import Rendered
 from curation.judges.reading import ERROR, Reading, read, read_reward
 from curation.judging.settle import goes_on, row_of, settle, votes_of, winners
@@ -55,7 +56,8 @@ def run_judge(ctx: JobContext) -> None:
     """Job handler. Params: ``judge`` (a model of the project), ``prompt`` (name or object; not for
     rewards), ``k`` (votes per order), ``source``, ``model``, ``ids``, ``limit`` (traces), ``only``
     (``all``, or what the rules ``refused`` or ``accepted``), ``sampling``, ``min_valid``,
-    ``threshold`` (rubric, reward), ``reward`` (``{"api", "attributes", "top"}``), ``rounds`` and
+    ``threshold`` (rubric, reward), ``reward`` (``{"api", "attributes", "top"}``, of a process
+    reward model also ``tag``, ``positive``, ``aggregate``, ``max_chars``), ``rounds`` and
     ``stable`` (step review), ``pairs`` (of trace ids, for a prompt that compares).
 
     Counts: correct, incorrect, unverifiable, error (verdicts), votes (asked now), deferred (traces
@@ -203,6 +205,12 @@ def _ask(
 ) -> Ask:
     judge = [work.verifier, work.version, subject.reference_sha256, subject.other]
     identity = digest([*judge, order, round_no, number])
+    if work.scoring is not None:
+        asked = subject.ranges[: subject.asked]
+        text = prm.conversation(
+            subject.data["problem"], subject.data["response"], asked, work.scoring
+        )
+        return Ask(subject, order, number, round_no, identity, None, text)
     if work.prompt is None:
         messages = [
             {"role": "user", "content": subject.data["problem"]},
@@ -265,6 +273,11 @@ def _vote(work: Work, result: Result[Ask]) -> JudgeVote | None:
 
 
 def _read(work: Work, ask: Ask, choice: Completion) -> Reading:
+    if (how := work.scoring) is not None:
+        found = prm.read_scores(choice.text, ask.subject.asked, how.positive)
+        if found is None:
+            return Reading(ERROR, reason="unreadable")
+        return Reading("graded", prm.AGGREGATES[how.aggregate](found))
     if ask.rendered is None or work.prompt is None:
         scores = read_reward(choice.text)
         settings = work.settings
@@ -272,14 +285,14 @@ def _read(work: Work, ask: Ask, choice: Completion) -> Reading:
         return (
             Reading("graded", score) if score is not None else Reading(ERROR, reason="unreadable")
         )
-    found = read(
+    reading = read(
         choice.text,
         work.prompt.mode,
         ask.rendered.fence,
         steps=len(ask.subject.steps),
         truncated=choice.truncated,
     )
-    return replace(found, verdict=votes.named_back(found.verdict, ask.order))
+    return replace(reading, verdict=votes.named_back(reading.verdict, ask.order))
 
 
 def _manifest(work: Work, answer: Answer) -> dict[str, Any]:

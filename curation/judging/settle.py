@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from curation.judges import steps as prm
 from curation.judges import temporal, votes
 from curation.judges.reading import ERROR
 from curation.judging.subjects import Subject
@@ -21,7 +22,7 @@ def votes_of(work: Work, subjects: Sequence[Subject]) -> Votes:
     keys = {subject.key: subject.reference_sha256 for subject in subjects}
     rows = JudgeVote.objects.filter(
         trace_id__in={trace for trace, _ in keys}, verifier=work.verifier, version=work.version
-    ).defer("text", "manifest")
+    ).defer("manifest", *(() if work.scoring else ("text",)))
     found: Votes = defaultdict(list)
     for row in rows.order_by("round", "order", "number"):
         key = (row.trace_id, row.other_id)
@@ -75,9 +76,21 @@ def _combined(work: Work, subject: Subject, mine: Sequence[JudgeVote]) -> Judgem
         return None
     cast = [votes.Vote(r.order, r.number, r.verdict, r.score, r.location, r.reason) for r in mine]
     bar = float(work.settings["min_valid"])
+    if work.scoring is not None:
+        return _scored(work, subject, mine[0])
     if work.prompt is None or work.prompt.mode == "rubric":
         return votes.combine_scores(cast, float(work.settings["threshold"]), bar)
     return votes.combine(cast, bar)
+
+
+def _scored(work: Work, subject: Subject, vote: JudgeVote) -> Judgement:
+    """The steps with what a process reward model said of each."""
+    how = work.scoring or prm.StepSettings()
+    found = prm.read_scores(vote.text, subject.asked, how.positive)
+    if found is None:
+        return Judgement("error", reason=vote.reason or "unreadable", method="steps")
+    steps = prm.scored(subject.ranges, found)
+    return prm.verdict_of(steps, how.aggregate, float(work.settings["threshold"]))
 
 
 def _reviewed(work: Work, subject: Subject, mine: Sequence[JudgeVote]) -> Judgement | None:

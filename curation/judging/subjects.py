@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from curation.judges import steps as prm
 from curation.judges.prompts import numbered_steps
 from curation.judging.work import Work
 from curation.models import Trace
@@ -25,6 +26,9 @@ class Subject:
     other: int | None = None
     steps: list[str] = field(repr=False, default_factory=list)
     verdict: Judgement | None = None
+    # Of a process reward model: the steps of the trace, and how many of them it is asked for.
+    ranges: list[prm.Range] = field(repr=False, default_factory=list)
+    asked: int = 0
 
     @property
     def key(self) -> tuple[int, int | None]:
@@ -36,7 +40,9 @@ def subject_of(trace: Trace, work: Work) -> Subject:
     problem, prompt = trace.problem, work.prompt
     text, answer = trace.text, _answer_part(trace)
     if prompt is None:
-        return Subject(trace.pk, reference_hash(None), {"problem": problem.text, "response": text})
+        data = {"problem": problem.text, "response": text}
+        found = Subject(trace.pk, reference_hash(None), data)
+        return found if work.scoring is None else _in_steps(found, work.scoring)
     if prompt.mode == "answer":
         reference = reference_of(problem)
         key = reference_hash(reference)
@@ -53,6 +59,13 @@ def subject_of(trace: Trace, work: Work) -> Subject:
     data = {"problem": problem.text, "response": shown, "solution": shown}
     data |= {"steps": numbered_steps(steps)}
     return Subject(trace.pk, reference_hash(None), data, steps=steps)
+
+
+def _in_steps(subject: Subject, how: prm.StepSettings) -> Subject:
+    ranges = prm.ranges_of(subject.data["response"])
+    if not ranges:
+        return replace(subject, verdict=Judgement(UNVERIFIABLE, reason="no_steps"))
+    return replace(subject, ranges=ranges, asked=len(prm.within(ranges, how.max_chars)))
 
 
 def pair_of(one: Trace, two: Trace, work: Work) -> Subject:

@@ -9,6 +9,7 @@ from typing import Any
 from curation.endpoints import endpoint_of, probe_teacher, split_limits
 from curation.jobs import JobContext, JobError
 from curation.judges import reward, temporal, votes
+from curation.judges import steps as prm
 from curation.judges.prompts import JudgePrompt, prompt_of
 from curation.models import JudgePrompt as StoredPrompt
 from curation.models import ModelEndpoint
@@ -38,6 +39,12 @@ class Work:
     @property
     def steps(self) -> bool:
         return self.prompt is not None and self.prompt.mode == "steps"
+
+    @property
+    def scoring(self) -> prm.StepSettings | None:
+        """How a process reward model is asked for a score of each step; None for any other."""
+        given = self.settings.get("scoring")
+        return prm.StepSettings.from_dict(given) if given is not None else None
 
     @property
     def rounds(self) -> int:
@@ -88,15 +95,23 @@ def _settings(params: dict[str, Any]) -> dict[str, Any]:
         "rounds": _number(params, "rounds", temporal.ROUNDS, 1, 50, whole=True),
         "stable": _number(params, "stable", temporal.STABLE, 0, 50, whole=True),
     }
-    return steps | {
-        "k": _number(params, "k", 1, 1, 64, whole=True),
-        "min_valid": _number(params, "min_valid", votes.MIN_VALID, 0, 1),
-        "threshold": _number(params, "threshold", REWARD_THRESHOLD, 0, 1),
-        "reward": given is not None,
-        "api": api,
-        "attributes": [str(name) for name in attributes],
-        "top": _number(how, "top", 4.0, 0.001, 1e6),
-    }
+    scoring = {}
+    if api == reward.STEPS:
+        scoring = {"scoring": prm.StepSettings.from_dict(how).as_dict()}
+    bar = prm.THRESHOLD if scoring else REWARD_THRESHOLD
+    return (
+        steps
+        | scoring
+        | {
+            "k": _number(params, "k", 1, 1, 1 if scoring else 64, whole=True),
+            "min_valid": _number(params, "min_valid", votes.MIN_VALID, 0, 1),
+            "threshold": _number(params, "threshold", bar, 0, 1),
+            "reward": given is not None,
+            "api": api,
+            "attributes": [str(name) for name in attributes],
+            "top": _number(how, "top", 4.0, 0.001, 1e6),
+        }
+    )
 
 
 def _number(
@@ -128,6 +143,7 @@ def _names(
     slug = re.sub(r"[^a-z0-9]+", "-", judge.name.casefold()).strip("-")[:24]
     deciding = digest([judge.model, judge.revision, sampling.identity(), settings])[:8]
     if prompt is None:
-        return f"reward-{slug}", f"k{settings['k']}.{deciding}"
+        family = "prm" if "scoring" in settings else "reward"
+        return f"{family}-{slug}", f"k{settings['k']}.{deciding}"
     name = f"judge-{slug}-{prompt.name}"[:64]
     return name, f"{prompt.version}.{prompt.hash[:8]}.k{settings['k']}.{deciding}"

@@ -59,7 +59,11 @@ def judges(request: HttpRequest, slug: str) -> HttpResponse:
 def verdict_counts(project: Project) -> list[dict[str, Any]]:
     """Verdicts of judges and reward models by verifier and version."""
     rows = Verdict.objects.filter(trace__project=project)
-    rows = rows.filter(Q(verifier__startswith="judge-") | Q(verifier__startswith="reward-"))
+    rows = rows.filter(
+        Q(verifier__startswith="judge-")
+        | Q(verifier__startswith="reward-")
+        | Q(verifier__startswith="prm-")
+    )
     counts = {value: Count("pk", filter=Q(verdict=value)) for value in Verdict.Value.values}
     disagree = Count("pk", filter=Q(reason="orders_disagree"))
     found: Any = rows.values("verifier", "version").annotate(
