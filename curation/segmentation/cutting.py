@@ -16,7 +16,10 @@ from curation.segmentation.types import Cut, Segment
 _ANNOUNCES = re.compile(
     r"(?::|,|\b(?:let me|let's|i should|i need to|i'll|to be (?:sure|thorough|safe))\b"
     r"[^.!?\n]{0,80}"
-    r"\b(?:check|verify|confirm|recheck|think|see|try|consider|make sure|re-?examine|recalculate)\b"
+    r"\b(?:check|verify|confirm|recheck|think|see|try|consider|make sure|re-?examine|recalculate"
+    r"|formalize|compute|calculate|list|count|write|go through|start over|look at)\b"
+    r"[^.!?\n]{0,80}[.!?]?"
+    r"|\b(?:another|a different|an alternative|some other)\s(?:way|approach|method|path|idea)\b"
     r"[^.!?\n]{0,80}[.!?]?"
     r"|^(?:\W*(?:wait|hmm+|hold on|alternatively|actually)\b[^.!?\n]{0,30}[.!?,]?))\s*$",
     re.IGNORECASE,

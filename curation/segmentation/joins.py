@@ -20,11 +20,13 @@ from curation.segmentation.types import Cut, Equal
 # Openers that lean on the sentence before them.
 _OPENER = re.compile(
     r"(?:(?:but|oh|ah|okay|ok|yes|yeah|no|so|and|hmm+|well|wait|hold on|however|actually"
-    r"|alternatively|on second thought|on the other hand|right|indeed)"
+    r"|alternatively|on second thought|on the other hand|right|indeed|great|perfect|good|alright)"
     r"(?:,? (?:wait|no|hold on|actually|a (?:minute|second|moment)|then|though|yes|hmm+))?"
     r"(?:[,.!?…—-]{1,3}|(?<=but)|(?<=however)))[ \t]{1,3}",
     re.IGNORECASE,
 )
+# A word that gets a capital at the start of a sentence; a variable ("d_2 = 2", "x") does not.
+_LOWER_WORD = re.compile(r"(?:[a-z][a-z'’]|a (?=[a-z]))(?![a-z]{0,8}[_^(=])")
 _ALONE = re.compile(
     r"(?:wait|hmm+|hold on|but wait|okay|yes|no)[.,!?…]{0,3}\s*(?=\n)", re.IGNORECASE
 )
@@ -115,14 +117,14 @@ def apply_cuts(text: str, cuts: Sequence[Cut], *, clean: bool = True) -> Derived
         limit = ordered[number + 1].start if number + 1 < len(ordered) else len(text)
         cursor, capital = cut.end, ""
         if clean:
-            cursor, capital = _after_opener(text, cut.end, limit, worked)
+            cursor, capital = after_opener(text, cut.end, limit, worked)
         if capital:
             capitals[cursor] = capital
     kept += [(cursor, len(text))] if cursor < len(text) else []
     return _joined(text, kept, capitals)
 
 
-def _after_opener(text: str, start: int, limit: int, worked: bool) -> tuple[int, str]:
+def after_opener(text: str, start: int, limit: int, worked: bool) -> tuple[int, str]:
     """Where the text behind a cut begins in earnest, and the capital its first letter becomes.
 
     With a capital the first letter itself is dropped as well. ``worked``: an attempt stands before.
@@ -138,7 +140,7 @@ def _after_opener(text: str, start: int, limit: int, worked: bool) -> tuple[int,
             break
         place = opener.end()
     first = text[place : place + 1]
-    if place > start and first.isascii() and first.islower() and place + 1 < limit:
+    if place > start and place + 1 < limit and _LOWER_WORD.match(text, place):
         return place + 1, first.upper()
     return place, ""
 

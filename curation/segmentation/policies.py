@@ -28,6 +28,7 @@ from curation.segmentation.cutting import (
     with_clean_edges,
 )
 from curation.segmentation.equations import find_redone
+from curation.segmentation.seams import reads_on
 from curation.segmentation.types import Cut
 
 AFTER_FIRST_CORRECT, REPEATS, FAILED = "after-first-correct", "repeats", "failed-attempts"
@@ -35,17 +36,23 @@ LOOPS, SELF_TALK, LAST_K = "loops", "self-talk", "last-k"
 SHORTEST = "shortest-sufficient-prefix"
 # Efficient Long CoT finds the answer in the last ten steps of 62 % of its traces.
 K = 10
+_WRONG = "a step known to be wrong"
 _CONCLUDING = (kinds.CONSOLIDATION, kinds.FINAL_ANSWER, kinds.COMPUTATION)
 Policy = Callable[[Analysis], list[Cut]]
 
 
-def sound(propose: Policy) -> Policy:
-    """A policy for right and complete traces that leaves the answer stated, with clean edges."""
+def sound(propose: Policy, keep: Callable[[Analysis, Cut], bool] | None = None) -> Policy:
+    """A policy for right and complete traces that leaves the answer stated, with clean edges.
+
+    Of the cuts with their edges cleaned only those stay that ``keep`` is true of.
+    """
 
     def checked(analysis: Analysis) -> list[Cut]:
         if not is_right(analysis):
             return []
         cuts = with_clean_edges(analysis, propose(analysis))
+        if keep is not None:
+            cuts = [cut for cut in cuts if keep(analysis, cut)]
         return cuts if keeps_answer(analysis, cuts) else []
 
     return checked
@@ -89,23 +96,32 @@ def loops(analysis: Analysis) -> list[Cut]:
 def repeats(analysis: Analysis) -> list[Cut]:
     """Leaves that say an earlier one again, word for word or with the same calculation.
 
-    They need no right answer, since nothing is lost.
+    They need no right answer, since nothing is lost. Only inside one attempt: where another one
+    takes the same step, it needs that step.
     """
     cuts: list[Cut] = []
     for index, first in sorted(analysis.repeats.items()):
-        if may_cut(analysis, index) and analysis.segments[index].kind != kinds.FINAL_ANSWER:
+        if _goes_over(analysis, index, first) and (
+            analysis.segments[index].kind != kinds.FINAL_ANSWER
+        ):
             where = analysis.segments[first].start
             reason = f"repeats the segment at {where} word for word"
             cuts += cuts_over(analysis.segments, [index], reason, REPEATS)
     redone = find_redone(analysis.text, analysis.segments, analysis.repeats)
     stating = {mention.leaf for mention in analysis.answers if mention.matches is not False}
     for index, first in redone.items():
-        if may_cut(analysis, index) and index not in stating:
+        if _goes_over(analysis, index, first) and index not in stating:
             reason = (
                 f"does the calculation of the segment at {analysis.segments[first].start} again"
             )
             cuts += cuts_over(analysis.segments, [index], reason, REPEATS)
-    return with_clean_edges(analysis, sorted(cuts, key=lambda cut: cut.start))
+    edged = with_clean_edges(analysis, sorted(cuts, key=lambda cut: cut.start))
+    return [cut for cut in edged if reads_on(analysis.text, cut, concluding=False)]
+
+
+def _goes_over(analysis: Analysis, index: int, first: int) -> bool:
+    same = analysis.segments[index].path == analysis.segments[first].path
+    return same and may_cut(analysis, index)
 
 
 def failed_attempts(analysis: Analysis) -> list[Cut]:
@@ -168,10 +184,14 @@ def _error_cuts(
             if attempt.number in dropped or not attempt.start <= start < end <= attempt.end:
                 continue
             if attempt.number <= first or attempt.label == CORRECT:
-                cuts.append(Cut(start, end, f"a step known to be wrong in {attempt.name}", FAILED))
+                cuts.append(Cut(start, end, f"{_WRONG} in {attempt.name}", FAILED))
             else:
                 cuts += _attempt_cuts(analysis, attempt, f"{attempt.name} holds a wrong step")
     return cuts
+
+
+def _wrong_or_reads_on(analysis: Analysis, cut: Cut) -> bool:
+    return cut.reason.startswith(_WRONG) or reads_on(analysis.text, cut, concluding=True)
 
 
 def self_talk_only(analysis: Analysis) -> list[Cut]:
@@ -231,7 +251,7 @@ def only_right(propose: Policy) -> Policy:
 POLICIES: dict[str, Policy] = {
     AFTER_FIRST_CORRECT: sound(after_first_correct),
     REPEATS: repeats,
-    FAILED: sound(failed_attempts),
+    FAILED: sound(failed_attempts, _wrong_or_reads_on),
     LOOPS: loops,
     SELF_TALK: sound(self_talk_only),
     LAST_K: sound(last_k),
