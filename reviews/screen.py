@@ -28,6 +28,7 @@ LINE_PIXELS = 23
 LIGHT = ("pk", "model", "sample_no", "char_count", "parent_id", "completion_tokens")
 SPACE = re.compile(r"\W+")
 MATHS = re.compile(r"\$|\\[(\[]")
+SCORING = r"^(prm|reward|format)(-|$)"  # families of verdicts that say nothing by themselves
 MIN_REPEAT = 24  # characters of a box that counts as a repeat of an earlier one
 HUES = ("exec", "plan", "check", "back", "final", "restate", "other")
 
@@ -172,9 +173,9 @@ def answers_of(segmentation: Segmentation | None, matched: bool) -> list[dict[st
 
 
 def verdicts_by_trace(ids: list[int]) -> dict[int, str]:
-    """The newest verdict of each trace."""
-    rows = Verdict.objects.filter(trace__in=ids).order_by("pk").values_list("trace_id", "verdict")
-    return dict(rows)
+    """The newest verdict of each trace; scores of reward models are no yes or no."""
+    rows = Verdict.objects.filter(trace__in=ids).exclude(verifier__regex=SCORING).order_by("pk")
+    return dict(rows.values_list("trace_id", "verdict"))
 
 
 def extracted_by_trace(ids: list[int]) -> dict[int, str]:
@@ -194,7 +195,7 @@ def side_of(trace: Trace) -> dict[str, Any]:
     ids = [o.pk for o in others]
     verdicts, answers = verdicts_by_trace(ids), extracted_by_trace(ids)
     return {
-        "verdicts": list(trace.verdicts.order_by("-pk")),
+        "verdicts": list(trace.verdicts.defer("detail").order_by("-pk")),
         "difficulties": list(Difficulty.objects.filter(problem_id=trace.problem_id)[:2]),
         "others": [
             {"trace": o, "verdict": verdicts.get(o.pk, ""), "answer": answers.get(o.pk, "")}

@@ -39,6 +39,7 @@ urlpatterns = [
     path(f"{R}tokens/", screen.token_counts, name="review_tokens"),
     path(f"{R}checks/", screen.checks, name="review_checks"),
     path(f"{R}checks/code/", screen.code_checks, name="review_code_checks"),
+    path(f"{R}checks/steps/", screen.step_scores, name="review_step_scores"),
     path(f"{R}submit/", screen.submit, name="review_submit"),
     path(f"{R}skip/", screen.skip, name="review_skip"),
     path(f"{P}compare/", compare.compare_page, name="compare"),

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from curation.models import Trace
 from curation.templatetags.whittle import deceptive
-from reviews import codecheck, decisions, evidence, pruning, queues, screen, tokens
+from reviews import codecheck, decisions, evidence, pruning, queues, scores, screen, tokens
 from reviews import consequences as effects
 from reviews.adjudication import disagreement_of
 from reviews.comments import comments_json
@@ -223,6 +223,15 @@ def code_checks(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
     trace = trace_of(assignment)
     solving = screen.shown(assignment, "verdict")
     return JsonResponse({"checks": codecheck.code_checks(trace.text, trace.problem, solving)})
+
+
+@login_required
+def step_scores(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+    """What process reward models said of each step; nothing while the queue hides verdicts."""
+    assignment = access_assignment(request, slug, pk)
+    if not screen.shown(assignment, "verdict"):
+        return JsonResponse({"models": [], "hidden": True})
+    return JsonResponse({"models": scores.scores_of(trace_of(assignment))})
 
 
 @login_required

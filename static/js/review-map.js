@@ -50,6 +50,7 @@ export function makeMap(element, text, lay, data) {
       bars(pen, last.labels.filter((l) => l.label === -1), colours.bad, 0.74, 0.26);
       bars(pen, last.spans, colours.accent, 0.74, 0.13);
     }
+    bars(pen, data.low || [], colours.bad, 0.58, 0.14);
     for (const a of data.answers) {
       pen.fillStyle = a.matches === true ? colours.ok : a.matches === false ? colours.bad : colours.warn;
       pen.beginPath();

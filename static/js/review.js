@@ -60,14 +60,15 @@ const side = makeSide(root, store, text, data);
 const check = reading ? null : makeCheck(root, store, text, data, draw);
 addProposals(data.proposals);
 
-let lastCuts = null;
+let lastCuts = null, scores = null;
+const checked = (i) => [check?.said(i), scores?.said(i)].filter(Boolean).join(" · ");
 function redraw() {
   const state = store.get();
   draw.draw(state, data.allHues || {});
   map.draw(state);
   if (reading) return;
   side.draw(state);
-  side.where(check.said(text.here()));
+  side.where(checked(text.here()));
   if (lastCuts !== state.cuts) {
     lastCuts = state.cuts;
     check.length(state);
@@ -81,7 +82,7 @@ store.onChange(redraw);
 const inView = () => byId("read") && (byId("read").textContent = `read ${Math.floor(100 * text.coverage())} %`);
 let linked = 0;
 text.onMove((i) => {
-  side.where(check?.said(i) || "");
+  side.where(checked(i));
   clearTimeout(linked);
   linked = setTimeout(() => history.replaceState(null, "", `#s${i}`), 400);
 });
@@ -156,6 +157,7 @@ async function reveal() {
   data.answers = shown.answers;
   data.first = shown.first;
   check.code();
+  stepScores();
   if (shown.first !== null) text.boxes[shown.first].dataset.first = "";
   redraw();
 }
@@ -224,6 +226,8 @@ const MOVES = [
   { group: "Moving", keys: ["g a"], words: "first correct answer", act: () => text.go(data.first ?? -1, "center") },
   { group: "Moving", keys: ["g n"], words: "next stated answer", act: () => along(answers(), 1) },
   { group: "Moving", keys: ["g p"], words: "previous stated answer", act: () => along(answers(), -1) },
+  { group: "Moving", keys: ["g d"], words: "next drop of the step score", act: () => along(scores?.drops || [], 1) },
+  { group: "Moving", keys: ["g D"], words: "previous drop of the step score", act: () => along(scores?.drops || [], -1) },
   { group: "Moving", keys: ["g t", ":"], words: "go to segment n", act: goTo },
   { group: "Moving", keys: ["n"], words: "next proposal", repeats: true, act: () => toProposal(1) },
   { group: "Moving", keys: ["p"], words: "previous proposal", repeats: true, act: () => toProposal(-1) },
@@ -330,8 +334,16 @@ root.dataset.ready = "1";
 const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));
 later(() => {
   paintComments();
-  if (!reading) { check.tokens(); check.checks(); check.code(); }
+  if (!reading) { check.tokens(); check.checks(); check.code(); stepScores(); }
 });
+/* Scores of process reward models, asked for when nothing else waits, and again after a reveal. */
+async function stepScores() {
+  try {
+    const { makeScores } = await import("./review-scores.js");
+    scores = await makeScores(root, text, data, map.later);
+    if (scores) { root.dataset.scored = "1"; side.where(checked(text.here())); }
+  } catch { /* no scores are shown; nothing depends on them */ }
+}
 /* What polls the state of the server looks at every element of a page when it starts: last. */
 function loadHtmx() {
   const script = document.createElement("script");

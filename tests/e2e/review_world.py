@@ -101,7 +101,23 @@ def make_traces(project: Any) -> dict[str, Any]:
             extracted="12",
         )  # fmt: skip
         found[name] = trace
+    for name in ("short16", "short17"):
+        score_steps(found[name])
     return found
+
+
+def score_steps(trace: Any) -> None:
+    """Step scores of a made process reward model: fine, low, low, fine, and one not scored."""
+    from curation.judges.steps import ranges_of
+    from curation.judging.imported import import_steps
+
+    scores = [0.97, 0.31, 0.22, 0.9, None]
+    steps = [
+        {"start": low, "end": high, "score": score, "reason": "" if score else "past_limit"}
+        for (low, high), score in zip(ranges_of(trace.text), scores, strict=True)
+    ]
+    row = {"trace": trace.pk, "model": "made-prm", "steps": steps}
+    assert import_steps(trace.project, [row])["stored"] == 1
 
 
 def make_queues(project: Any, traces: dict[str, Any]) -> dict[str, int]:
@@ -122,6 +138,7 @@ def make_queues(project: Any, traces: dict[str, Any]) -> dict[str, int]:
         "rules": ({}, ["short9"]),
         "look": ({}, ["short14"]),
         "effects": ({"hide": ["verdict"]}, ["short15"]),
+        "scores": ({}, ["short16"]),
     }
     found = {}
     for name, (settings, members) in plan.items():

@@ -1,4 +1,4 @@
-"""What a decision does to the next export, on the review screen."""
+"""What machines foretell and score: the effect on the next export, step scores."""
 # ruff: noqa: F811
 
 from __future__ import annotations
@@ -52,3 +52,32 @@ def test_the_effect_on_the_next_export_is_told_on_asking_and_after_a_decision(
         page.locator("#effects-open").click()
         body.locator(".fx-head .chip", has_text="accept").wait_for()
         press(page, "Escape")
+
+
+def test_step_scores_stand_beside_their_segments_and_keys_go_to_where_they_fall(
+    entered: Any, site: Site, world: dict[str, Any]
+) -> None:
+    with review(entered("ann"), site, world, "scores") as page:
+        page.wait_for_selector("#review[data-scored]")
+        page.locator(".seg > .prm").first.wait_for()
+        boxes = page.locator(".seg").count()
+        page.wait_for_function(f"document.querySelectorAll('.seg > .prm').length == {boxes}")
+        low = page.locator(".seg > .prm.low, .seg > .prm.drop")
+        assert low.count() >= 2
+        assert page.locator(".seg > .prm.unchecked").first.inner_text() == "–"
+        assert "cannot be checked" in str(
+            page.locator(".prm.unchecked").first.get_attribute("title")
+        )
+        press(page, "Home", "g", "d")
+        here = page.locator(".seg.now")
+        assert here.locator(".chip", has_text="step score 0.31, 0.66 lower").count() == 1
+        assert "step score .31" in page.inner_text("#where-flags")
+        text = "whittleMaths.sourceOf(document.querySelector('.seg.now .model-text'))"
+        assert "Wait, let me check" in page.evaluate(text), "figures are no part of the text"
+        press(page, "?")
+        assert "next drop of the step score" in page.inner_text("#sheet-keys")
+        press(page, "Escape")
+        page.evaluate(AXE.read_text())
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert not page.evaluate(SERIOUS, "#boxes")
