@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -23,6 +23,7 @@ from curation.models import (
     BenchmarkHit,
     DuplicateChoice,
     DuplicateCluster,
+    DuplicateMember,
     OverlapDecision,
     Problem,
     Verdict,
@@ -31,23 +32,32 @@ from curation.models import (
 from curation.models.project import Role
 from workers import webhooks
 
-MOST_MEMBERS = 1_000  # of one cluster in an answer
+MOST_MEMBERS = 100  # of one cluster in an answer
 MOST_DISAGREEMENTS = 500
 
 
 class ClusterSerializer(serializers.ModelSerializer[DuplicateCluster]):
     project: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    size = serializers.SerializerMethodField()
     members = serializers.SerializerMethodField()
 
     class Meta:
         model = DuplicateCluster
-        fields = ["id", "project", "method", "parameters", "kept", "members", "created_at"]
+        fields = ["id", "project", "method", "parameters", "kept", "size", "members", "created_at"]
+
+    @extend_schema_field({"type": "integer"})
+    def get_size(self, cluster: DuplicateCluster) -> int:
+        """Copies of the problem that is kept; more than ``members`` where those are cut short."""
+        shown: list[DuplicateMember] = cluster.shown  # type: ignore[attr-defined]
+        if len(shown) < MOST_MEMBERS:
+            return len(shown)
+        return cluster.members.count()
 
     @extend_schema_field({"type": "array", "items": {"type": "object"}})
     def get_members(self, cluster: DuplicateCluster) -> list[dict[str, Any]]:
         """Copies with their similarity to the problem that is kept."""
-        rows = list(cluster.members.all())[:MOST_MEMBERS]
-        return [{"problem": row.problem_id, "score": row.score} for row in rows]
+        shown: list[DuplicateMember] = cluster.shown  # type: ignore[attr-defined]
+        return [{"problem": row.problem_id, "score": row.score} for row in shown]
 
 
 class ChoiceRequest(serializers.Serializer[Any]):
@@ -84,12 +94,14 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
 class DuplicateClusters(ReadOnly):
     """Problems that a method found to be copies; ``decide`` names the one to use, or no copy."""
 
-    queryset = DuplicateCluster.objects.all().select_related("project").prefetch_related("members")
+    queryset = DuplicateCluster.objects.select_related("project")
     serializer_class = ClusterSerializer
     filters = {"method": "method", "problem": "members__problem", "kept": "kept"}
 
     def get_queryset(self) -> QuerySet[Any]:
-        found: QuerySet[Any] = super().get_queryset()
+        few = DuplicateMember.objects.order_by("pk")[:MOST_MEMBERS]
+        members = Prefetch("members", few, to_attr="shown")
+        found: QuerySet[Any] = super().get_queryset().prefetch_related(members)
         return found.distinct() if "problem" in self.request.query_params else found
 
     @extend_schema(request=ChoiceRequest, responses=OpenApiTypes.OBJECT)
@@ -101,7 +113,7 @@ class DuplicateClusters(ReadOnly):
         asked = ChoiceRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data["problem"]
-        if wanted not in {cluster.kept_id, *(row.problem_id for row in cluster.members.all())}:
+        if wanted != cluster.kept_id and not cluster.members.filter(problem=wanted).exists():
             raise serializers.ValidationError({"problem": "is not in this cluster"})
         problem = Problem.objects.get(pk=wanted)
         changed = dedup.decide(problem, asked.validated_data["decision"], request.user)

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+from curation.api import findings
 from curation.models import Membership, Project, Trace, Verdict, WebhookDelivery
 from tests.curation import views_world
 from tests.curation.test_api import client_of
@@ -77,6 +78,14 @@ def test_a_cluster_lists_its_copies_and_takes_decisions_of_curators(
     assert api.post(address, asked | {"decision": "drop"}, JSON).status_code == 400
     assert api.post(address, asked, JSON).json() == {"changed": 1}
     assert rows_of(api, "duplicate-clusters/")[0]["kept"] == copy
+
+
+def test_a_large_cluster_is_cut_short_and_says_its_size(
+    world: views_world.World, api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "MOST_MEMBERS", 1)
+    (row,) = rows_of(api, "duplicate-clusters/?method=near")
+    assert (row["size"], len(row["members"])) == (2, 1)
 
 
 def test_a_hit_shows_the_newest_decision(world: views_world.World, api: Client) -> None:
