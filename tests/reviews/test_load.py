@@ -8,21 +8,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import statistics
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
 
 from curation.models import Membership
 from reviews.models import Assignment, Queue, Review
 from tests.reviews.test_queues import make_queue
+from workers.supervisor import parts
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 PEOPLE = 20
@@ -45,8 +53,8 @@ def enter(base: str, person: Any) -> httpx.Client:
     """A browser's worth of cookies, without twenty slow password hashes."""
     inside = Client()
     inside.force_login(person)
-    name = settings.SESSION_COOKIE_NAME
-    cookies = {name: inside.cookies[name].value}
+    session = inside.cookies[settings.SESSION_COOKIE_NAME].value
+    cookies = {f"whittle_session_{httpx.URL(base).port}": session}  # named by the copy's port
     return httpx.Client(base_url=base, timeout=60, follow_redirects=True, cookies=cookies)
 
 
@@ -90,22 +98,68 @@ def p95(values: list[float]) -> float:
     return statistics.quantiles(values, n=20)[-1] * 1000 if len(values) > 1 else 0.0
 
 
-@pytest.mark.django_db(transaction=True)
-def test_twenty_reviewers_at_once_lose_and_share_nothing(project: Any, live_server: Any) -> None:
-    queue = make_queue(project, int(40 * max(SECONDS, 8)))
-    users = get_user_model()
-    people = []
-    for i in range(PEOPLE):
-        person = users.objects.create_user(f"p{i}")
-        Membership.objects.create(project=project, user=person, role="reviewer")
-        people.append((enter(live_server.url, person), Seen()))
+def all_at_once(clients: list[httpx.Client], queue: Queue) -> list[Seen]:
+    """What each saw, one thread a reviewer."""
     until = time.monotonic() + SECONDS
-    threads = [threading.Thread(target=work, args=(c, queue, until, s)) for c, s in people]
+    everyone = [Seen() for _ in clients]
+    threads = [
+        threading.Thread(target=work, args=(client, queue, until, seen))
+        for client, seen in zip(clients, everyone, strict=True)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    everyone = [seen for _, seen in people]
+    return everyone
+
+
+@contextmanager
+def product_server(folder: Path) -> Iterator[str]:
+    """Address of the web server as the supervisor starts it, on this test's database."""
+    dsn = connection.settings_dict
+    host = quote(str(dsn["HOST"]), safe="")
+    secret = f"{dsn['USER']}:{dsn['PASSWORD']}"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORT", str(port))
+        part = parts.web()
+    told = {"DATABASE_URL": f"postgresql://{secret}@{host}:{dsn['PORT']}/{dsn['NAME']}"}
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "web.log").open("w") as log:
+        server = subprocess.Popen(
+            part.command, env={**part.environment, **told}, stdout=log, stderr=log
+        )
+        try:
+            wait_for(url, folder / "web.log")
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def wait_for(url: str, log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            if httpx.get(f"{url}/login/").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text()[-2000:])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_reviewers_at_once_lose_and_share_nothing(project: Any, tmp_path: Path) -> None:
+    queue = make_queue(project, int(40 * max(SECONDS, 8)))
+    users = get_user_model()
+    people: list[Any] = []
+    for i in range(PEOPLE):
+        person = users.objects.create_user(f"p{i}")
+        Membership.objects.create(project=project, user=person, role="reviewer")
+        people.append(person)
+    with product_server(tmp_path) as url:
+        everyone = all_at_once([enter(url, person) for person in people], queue)
     stored = [pk for seen in everyone for pk in seen.stored]
     assert not [b for seen in everyone for b in seen.broken]
     assert len(stored) >= PEOPLE and Review.objects.filter(pk__in=stored).count() == len(stored)
