@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from curation.models import Problem, Project, Trace
-from reviews import screen
+from reviews import codecheck, evidence, scores, screen
 from reviews.guidelines import current_guideline
 from reviews.models import Preference
 from reviews.submission import BadReview, number, text_of
@@ -61,6 +61,34 @@ def column_of(trace: Trace, no: int, verdicts: dict[int, str], answers: dict[int
         html,
         trace.char_count, len(pieces), results(pieces),
     )  # fmt: skip
+
+
+def evidence_of(traces: list[Trace]) -> list[dict[str, Any]]:
+    """What machines say of each trace: equations, step scores, and the answer it ends with."""
+    return [
+        {
+            "trace": trace.pk,
+            "equations": evidence.checks_of(trace.text),
+            "models": scores.scores_of(trace),
+            "answer": last_answer(trace),
+        }
+        for trace in traces
+    ]
+
+
+def last_answer(trace: Trace) -> dict[str, Any] | None:
+    """The answer that is stated last, its place, and whether it matches the reference (None: that
+    cannot be told); None without a segmentation or an answer."""
+    stated = screen.answers_of(screen.newest_segmentation(trace), True)
+    return max(stated, key=lambda a: int(a["start"])) if stated else None
+
+
+def code_of(traces: list[Trace]) -> list[dict[str, Any]]:
+    """What the sandbox says of each trace's Python blocks."""
+    return [
+        {"trace": trace.pk, "code": codecheck.code_checks(trace.text, trace.problem)}
+        for trace in traces
+    ]
 
 
 def results(pieces: list[screen.Piece]) -> list[tuple[int, str]]:

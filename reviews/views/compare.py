@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
 from curation import access
-from curation.models import Trace
+from curation.models import Project, Trace
 from curation.models.project import Role
 from reviews import compare, screen
 from reviews.comments import comments_json
@@ -16,14 +16,19 @@ from reviews.submission import BadReview
 from reviews.views.common import body_of, login_required, refused
 
 
+def asked(request: HttpRequest, project: Project) -> list[Trace]:
+    """The traces of ``?t=1&t=2``; BadReview where they cannot be compared."""
+    ids = [int(v) for v in request.GET.getlist("t") if v.isdigit() and len(v) < 16]
+    return compare.traces_of(project, ids)
+
+
 @login_required
 def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
     """Two to four traces of one problem: ``?t=1&t=2``."""
     project = access.access_project(request.user, slug)
     role = access.require(request.user, project, Role.VIEWER)
-    ids = [int(v) for v in request.GET.getlist("t") if v.isdigit() and len(v) < 16]
     try:
-        traces = compare.traces_of(project, ids)
+        traces = asked(request, project)
     except BadReview as error:
         return render(request, "reviews/finished.html",
                       {"project": project, "problem": str(error)}, status=400)  # fmt: skip
@@ -34,6 +39,7 @@ def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
         "traces": [t.pk for t in traces],
         "rows": compare.align(columns),
         "boxes": [c.boxes for c in columns],
+        "chars": [c.chars for c in columns],
         "starts": [
             [p.start for p in screen.pieces_of(t, screen.newest_segmentation(t))] for t in traces
         ],
@@ -46,7 +52,7 @@ def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
         "prefix": compare.shared_prefix(traces),
         "state": state,
         "others": Trace.objects.filter(problem=problem)
-        .exclude(pk__in=ids)
+        .exclude(pk__in=[t.pk for t in traces])
         .only(*screen.LIGHT)
         .order_by("pk")[:20],
         "mine": mine.first(),
@@ -55,6 +61,26 @@ def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
         "query": "&".join(f"t={t.pk}" for t in traces),
     }
     return render(request, "reviews/compare.html", context)
+
+
+@login_required
+def compare_checks(request: HttpRequest, slug: str) -> JsonResponse:
+    """Equations, step scores and last answers of the traces that are compared."""
+    project = access.access_project(request.user, slug, Role.VIEWER)
+    try:
+        return JsonResponse({"columns": compare.evidence_of(asked(request, project))})
+    except BadReview as error:
+        return refused(error)
+
+
+@login_required
+def compare_code(request: HttpRequest, slug: str) -> JsonResponse:
+    """What the sandbox says of their Python blocks; it works, so reviewers only may ask."""
+    project = access.access_project(request.user, slug, Role.REVIEWER)
+    try:
+        return JsonResponse({"columns": compare.code_of(asked(request, project))})
+    except BadReview as error:
+        return refused(error)
 
 
 @login_required

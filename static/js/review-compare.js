@@ -125,6 +125,7 @@ document.addEventListener("keydown", (event) => {
   const acts = {
     "=": equal, e: mark, y: () => byId("sync").click(),
     u: () => { groups.pop(); draw(); },
+    n: () => object(1), p: () => object(-1),
     j: () => choose(current, chosen[current] + 1), k: () => choose(current, chosen[current] - 1),
     Tab: null,
   };
@@ -136,3 +137,18 @@ document.addEventListener("keydown", (event) => {
 }, true);
 draw();
 root.dataset.ready = "1";
+
+/* --- what machines say: asked for when the columns are there ---------------------------- */
+let evidence = null;
+function object(step) {
+  const i = evidence ? evidence.next(current, chosen[current], step) : -1;
+  if (i >= 0) { choose(current, i); columns[current][i].scrollIntoView({ block: "center" }); }
+}
+const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));
+later(async () => {
+  try {
+    const { makeEvidence } = await import("./review-evidence.js");
+    evidence = makeEvidence(root, data, columns, scrollers);
+    await evidence.start();
+  } catch { /* no evidence is shown; nothing depends on it */ }
+});

@@ -23,6 +23,36 @@ function* parts(element) {
   }
 }
 
+/* The DOM range of what of code points `start` to `stop` stands in a text that begins at `from`. */
+export function rangeIn(body, from, start, stop) {
+  const place = document.createRange();
+  let at = from, open = false;
+  for (const p of parts(body)) {
+    const size = points(p.text), low = at, high = at + size;
+    at = high;
+    if (high <= start) continue;
+    if (low >= stop) break;
+    if (!open) {
+      if (p.whole) place.setStartBefore(p.node);
+      else place.setStart(p.node, unitsOf(p.text, Math.max(0, start - low)));
+      open = true;
+    }
+    if (p.whole) place.setEndAfter(p.node);
+    else place.setEnd(p.node, unitsOf(p.text, Math.min(size, stop - low)));
+  }
+  return open ? place : null;
+}
+
+/* The last of `starts` that is not behind `position`. */
+export function boxIn(starts, position) {
+  let low = 0, high = starts.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle] <= position) low = middle; else high = middle - 1;
+  }
+  return low;
+}
+
 export function makeText(root, state) {
   const holder = root.querySelector("#boxes");
   const view = root.querySelector("#text");
@@ -37,14 +67,7 @@ export function makeText(root, state) {
   const kind = (i) => s.kindNames[s.kinds[i]];
   const part = (i) => s.partNames[s.parts[i]];
 
-  function boxAt(position) {
-    let low = 0, high = starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (starts[middle] <= position) low = middle; else high = middle - 1;
-    }
-    return low;
-  }
+  const boxAt = (position) => boxIn(starts, position);
 
   /* --- DOM place <-> code point ------------------------------------------ */
   function positionOf(node, offset) {
@@ -82,24 +105,7 @@ export function makeText(root, state) {
   }
 
   /* The DOM range of what of `start` to `stop` stands in box `i`, or null. */
-  function domRange(i, start, stop) {
-    const place = document.createRange();
-    let at = starts[i], open = false;
-    for (const p of parts(body(i))) {
-      const size = points(p.text), low = at, high = at + size;
-      at = high;
-      if (high <= start) continue;
-      if (low >= stop) break;
-      if (!open) {
-        if (p.whole) place.setStartBefore(p.node);
-        else place.setStart(p.node, unitsOf(p.text, Math.max(0, start - low)));
-        open = true;
-      }
-      if (p.whole) place.setEndAfter(p.node);
-      else place.setEnd(p.node, unitsOf(p.text, Math.min(size, stop - low)));
-    }
-    return open ? place : null;
-  }
+  const domRange = (i, start, stop) => rangeIn(body(i), starts[i], start, stop);
 
   function quote(start, stop) {
     let out = "";

@@ -29,6 +29,8 @@ HOSTILE = "\n\n".join(
 )
 ODD = "First 𝑥 + 1 😀 is $\\frac{a}{b}$ and e\u0301 then $y^2$ ends.\r\n\r\nSecond part is 𝑦.\n"
 
+CODED = "# By **program**\n\n```python\n# a sum\nprint('is', 5 + nothing)\n```\n\nSo \\boxed{12}."
+
 
 def long_text(paragraphs: int = 400, formulas: int = 400) -> str:
     """120,000 characters, each paragraph with a formula, and an end mark."""
@@ -84,7 +86,7 @@ def make_traces(project: Any) -> dict[str, Any]:
 
     source = Source.objects.create(project=project, name="made")
     texts = {f"short{i}": short_text(i) for i in range(24)}
-    texts |= {"long": long_text(), "hostile": HOSTILE, "odd": ODD}
+    texts |= {"long": long_text(), "hostile": HOSTILE, "odd": ODD, "coded": CODED}
     problem = Problem.objects.create(
         project=project, source=source, text="What is 5 + 7? " + HOSTILE[:200],
         text_sha256="p", norm_sha256="p", reference_answer="12", kind="math",

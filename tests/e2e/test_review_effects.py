@@ -13,6 +13,7 @@ from tests.e2e.test_review_screen import (  # noqa: F401  fixtures
     AXE,
     READY,
     entered,
+    opened,
     press,
     review,
     world,
@@ -81,3 +82,26 @@ def test_step_scores_stand_beside_their_segments_and_keys_go_to_where_they_fall(
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             assert not page.evaluate(SERIOUS, "#boxes")
+
+
+def test_columns_of_a_comparison_show_what_machines_say_of_them(
+    entered: Any, site: Site, world: dict[str, Any]
+) -> None:
+    ids = [world["traces"][name] for name in ("short16", "coded")]
+    with opened(entered("ann"), site, f"compare/?t={ids[0]}&t={ids[1]}") as page:
+        page.wait_for_selector("#compare[data-ran]")
+        heads = page.locator(".cmp-col [data-evidence]")
+        assert "2/3 equations" in heads.nth(0).inner_text()
+        assert "lowest step 0.22+" in heads.nth(0).inner_text()
+        assert "0/1 code" in heads.nth(1).inner_text()
+        first = page.locator(".cmp-col").nth(0)
+        assert first.locator(".chip", has_text="5 + 7 = 13: is 12").count() == 1
+        assert first.locator(".chip", has_text="answer 12: matches the reference").count() == 1
+        assert page.locator(".cmp-col").nth(1).locator(".chip.code.bad").count() == 1
+        first.locator(".seg").first.click()
+        press(page, "n")
+        assert first.locator(".seg.now .chip.bad").count() >= 1
+        page.evaluate(AXE.read_text())
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert not page.evaluate(SERIOUS, "#compare")

@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 
 from curation.judging.imported import import_steps
-from curation.models import Trace, Verdict
+from curation.models import Membership, Trace, Verdict
+from curation.segments import store_segmentation
 from reviews import decisions, queues
 from reviews.scores import scores_of, states
 from reviews.screen import verdicts_by_trace
@@ -60,3 +61,24 @@ def test_step_scores_stay_hidden_with_the_verdicts(project: Any, user: Any, clie
     assert client.get(address).json() == {"models": [], "hidden": True}
     decisions.commit(assignment, "sound", 1.0)
     assert client.get(address).json()["models"][0]["steps"][1]["state"] == "drop"
+
+
+@pytest.mark.django_db
+def test_compared_traces_have_their_evidence_and_only_reviewers_run_code(
+    project: Any, user: Any, client: Client
+) -> None:
+    one, two = make_traces(project, 2)
+    score(one, "a", 0.9, 0.1)
+    store_segmentation(one, "2")
+    base = f"/p/{project.slug}/compare/checks/"
+    client.force_login(user)
+    found = client.get(f"{base}?t={one.pk}&t={two.pk}").json()["columns"]
+    assert [c["trace"] for c in found] == [one.pk, two.pk]
+    assert found[0]["models"][0]["verifier"] == "prm-a" and not found[1]["models"]
+    assert found[0]["answer"]["value"] == "2" and found[0]["answer"]["matches"] is True
+    assert found[1]["answer"] is None, "what is not segmented has no answer with a place"
+    assert client.get(f"{base}?t={one.pk}").status_code == 400
+    assert client.get(f"{base}code/?t={one.pk}&t={two.pk}").json()["columns"][0]["code"] == []
+    Membership.objects.filter(user=user).update(role="viewer")
+    assert client.get(f"{base}?t={one.pk}&t={two.pk}").status_code == 200
+    assert client.get(f"{base}code/?t={one.pk}&t={two.pk}").status_code in (403, 404)
