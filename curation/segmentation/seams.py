@@ -1,9 +1,8 @@
 """Whether a text reads on over a cut: what a reader would stumble at, by form.
 
 Cuts of ``after-first-correct`` end at the conclusion and read on by nature. Those of ``repeats``
-and ``failed-attempts`` lie inside the work, where lists, cases and "this" lean on their neighbours:
-of 32 such traces that were read by eye before these rules, 16 did not read on
-(docs/segmentation.md).
+and ``failed-attempts`` lie inside the work, where lists, cases and "this" lean on their neighbours
+(what readers stumbled at, before and after these rules: docs/segmentation.md, "Joins").
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ _ENDS = re.compile(r"(?:[.!?…][\"')*_]{0,3}|\\\]|\\\)[.!?]|\$\$|`{3,})$")
 _FORMULA = re.compile(r"[ \t]*(?:\\\(|\\\[|\$|[=<>+|]|\\begin|[a-z]\b|[a-z][_^(])")
 _LEANS = re.compile(
     r"[ \t]*(?:here|this|these|that|those|it|they|them|such|similarly|likewise|same|also"
-    r"|which|whose|where|great|good|perfect|nice|excellent|both|neither|either|again|invalid|valid|otherwise"
+    r"|which|whose|where|specifically|with|given that|plugging|substitut\w{2,4}|multipl\w{1,4}"
+    r"|divid\w{1,4}|check|great|good|perfect|nice|excellent|both|neither|either|again|invalid|valid|otherwise"
     r"|if (?:so|not)|then|as (?:above|before|computed|seen|expected)|i already"
     r"|in (?:this|that|these|those|both|all|each|either|any) (?:case|cases|interval|way|ways)"
     r"|(?:for|from|with|by|in) (?:this|these|that|those|both)|the (?:same|latter|former|above|other"
