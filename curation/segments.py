@@ -23,8 +23,10 @@ from curation.jobs import JobContext, JobError
 from curation.models import CutProposal, Project, Segment, Segmentation, Trace
 from curation.segmentation import POLICIES, SEGMENTER_VERSION, Analysis, analyse, cuts_of
 from curation.segmentation.anchors import LOST, SAME, Anchor, reanchor
-from curation.segmentation.learned import KindModel, UnknownModel
+from curation.segmentation.clusters import Embed
+from curation.segmentation.learned import KindModel, UnknownModel, encoder_of
 from curation.segmentation.learned import load as load_kinds
+from curation.segmentation.meaning import REWORDED, reworded_cuts, with_meaning
 from curation.segmentation.report import summarise
 from curation.segmentation.tokens import (
     TokenCounter,
@@ -60,6 +62,7 @@ class Reader:
     counter: TokenCounter | None = None
     kinds: KindModel | None = None
     by: str = ""  # what else had a say in the leaves or their kinds
+    embed: Embed | None = None  # a model's vectors, for repeats and methods by meaning
 
     @property
     def segmenter(self) -> str:
@@ -74,6 +77,8 @@ class Reader:
     def read(self, trace: Trace, reference: str | None) -> Found:
         """Analyse one trace; nothing is written."""
         analysis = analyse(trace.text, reference, relabel=self.kinds)
+        if self.embed is not None:
+            analysis = with_meaning(analysis, self.embed)
         return Found(trace, analysis, self.counter.starts(trace.text) if self.counter else None)
 
 
@@ -81,9 +86,10 @@ def run_segment(ctx: JobContext) -> None:
     """Segment every trace that lacks a current segmentation by this segmenter.
 
     Parameters: ``source`` (name), ``ids`` (trace ids), ``policy`` (a name, a list of names or
-    ``all``; default: after-first-correct and loops), ``kinds`` (name of a trained classifier).
+    ``all``; default: after-first-correct and loops), ``kinds`` (name of a trained classifier),
+    ``vectors`` (an encoder: repeats and methods by meaning as well, with proposals ``reworded``).
     Counts: traces, segments, proposals. JobError ``unknown_policy``, ``unknown_tokenizer``,
-    ``unknown_kinds``.
+    ``unknown_kinds``, ``unknown_vectors``.
     """
     reader = reader_of(ctx.project, ctx.params)
     todo = _wanted(ctx, reader)
@@ -99,7 +105,14 @@ def run_segment(ctx: JobContext) -> None:
 
 def reader_of(project: Project, params: dict[str, Any]) -> Reader:
     """The reader that a job's parameters and the project's settings ask for; JobError."""
-    return Reader(_policies(params.get("policy")), _counter(project), _kinds(params.get("kinds")))
+    vectors = str(params.get("vectors") or "").removeprefix("none")
+    return Reader(
+        _policies(params.get("policy")),
+        _counter(project),
+        _kinds(params.get("kinds")),
+        by=f"vectors:{vectors}" if vectors else "",
+        embed=_vectors(vectors),
+    )
 
 
 def tokenizer_name(project: Project) -> str:
@@ -275,6 +288,15 @@ def _kinds(name: object) -> KindModel | None:
         raise JobError("unknown_kinds", str(error)) from None
 
 
+def _vectors(name: str) -> Embed | None:
+    if not name:
+        return None
+    try:
+        return encoder_of(name)
+    except UnknownModel as error:
+        raise JobError("unknown_vectors", str(error)) from None
+
+
 def _wanted(ctx: JobContext, reader: Reader) -> QuerySet[Trace]:
     """Traces without a current segmentation, without reading any text."""
     traces = Trace.objects.filter(project=ctx.project)
@@ -328,8 +350,9 @@ def _proposal_rows(
     segmentation: Segmentation, found: Found, policies: Sequence[str]
 ) -> Iterator[CutProposal]:
     text = found.trace.text
-    for policy in policies:
-        for cut in cuts_of(found.analysis, policy):
+    cuts = {policy: cuts_of(found.analysis, policy) for policy in policies}
+    for policy, proposed in (cuts | {REWORDED: reworded_cuts(found.analysis)}).items():
+        for cut in proposed:
             tokens = None
             if found.starts is not None:
                 tokens = tokens_in(found.starts, cut.start, cut.end)

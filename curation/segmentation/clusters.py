@@ -156,7 +156,7 @@ def _resembles(
         return f"{len(shared)} equations in common"
     if (same := _dot(words[one], words[other])) >= SAME_METHOD:
         return f"the same words (cosine {same:.2f})"
-    if vectors and (near := _cosine(vectors[one], vectors[other])) >= SAME_VECTORS:
+    if vectors and (near := cosine(vectors[one], vectors[other])) >= SAME_VECTORS:
         return f"near in meaning (cosine {near:.2f})"
     return ""
 
@@ -185,6 +185,7 @@ def _dot(one: dict[str, float], other: dict[str, float]) -> float:
     return sum(value * large.get(word, 0.0) for word, value in small.items())
 
 
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of two vectors of one length; 0 where one has no length."""
     norms = math.hypot(*one) * math.hypot(*other)
     return sum(a * b for a, b in zip(one, other, strict=True)) / norms if norms else 0.0

@@ -11,6 +11,7 @@ from curation.segmentation.clusters import Attempt, cluster_attempts, find_attem
 from curation.segmentation.cues import CUES_VERSION, changes_of_mind, find_cues
 from curation.segmentation.joins import apply_cuts
 from curation.segmentation.kinds import KINDS_VERSION
+from curation.segmentation.meaning import REWORDED, reworded_cuts
 from curation.segmentation.policies import POLICIES
 from curation.segmentation.tokens import TokenCounter, tokens_in
 from curation.segmentation.turns import Turn, find_repair, find_turns, find_waste, reasoning_leaves
@@ -36,6 +37,7 @@ def summarise(
         "kinds": dict(Counter(segment.kind for segment in analysis.segments)),
         "kind_tokens": _kind_tokens(analysis, starts) if starts is not None else None,
         "repeats": len(analysis.repeats),
+        "reworded": len(analysis.evidence.reworded),
         "loop": _loop(analysis),
         "mentions": len(analysis.answers),
         "open": sum(mention.matches is None for mention in analysis.answers),
@@ -64,6 +66,8 @@ def token_starts(counter: TokenCounter | None, text: str) -> list[int] | None:
 
 def _savings(analysis: Analysis, starts: Sequence[int] | None) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
+    if cuts := reworded_cuts(analysis):
+        found[REWORDED] = policy_savings(analysis, cuts, starts)
     for name, propose in POLICIES.items():
         if cuts := propose(analysis):
             found[name] = policy_savings(analysis, cuts, starts)
@@ -86,7 +90,12 @@ def _loop(analysis: Analysis) -> dict[str, int] | None:
 
 def _attempts(analysis: Analysis) -> dict[str, Any]:
     attempts = find_attempts(analysis.segments, analysis.answers)
-    clusters = cluster_attempts(analysis.text, attempts)
+    given = analysis.evidence.clusters
+    clusters = (
+        given
+        if given is not None
+        else [cluster.members for cluster in cluster_attempts(analysis.text, attempts)]
+    )
     solutions = [attempt for attempt in attempts if attempt.part == "Solution_Explore"]
     return {
         "attempts": len(solutions),
@@ -94,9 +103,9 @@ def _attempts(analysis: Analysis) -> dict[str, Any]:
         "attempt_labels": dict(Counter(attempt.label for attempt in attempts)),
         "methods": len(clusters),
         "same_method": [
-            [_named(attempts[number - 1]) for number in cluster.members]
-            for cluster in clusters
-            if len(cluster.members) > 1
+            [_named(attempts[number - 1]) for number in members]
+            for members in clusters
+            if len(members) > 1
         ][:MOST],
     }
 

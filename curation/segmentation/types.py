@@ -70,11 +70,13 @@ class Evidence:
 
     ``errors``: ranges of code points that are wrong. ``clusters``: numbers of attempts (from 1)
     that share a method. ``sufficient``: the end of a prefix from which a student answers right.
+    ``reworded``: a leaf, the earlier leaf that it says again by a model's vectors, their cosine.
     """
 
     errors: tuple[tuple[int, int], ...] = ()
     clusters: tuple[tuple[int, ...], ...] | None = None
     sufficient: int | None = None
+    reworded: tuple[tuple[int, int, float], ...] = ()
 
 
 NO_EVIDENCE = Evidence()

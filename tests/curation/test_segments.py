@@ -142,8 +142,9 @@ def test_the_policy_chosen_is_the_policy_stored(
 ) -> None:
     from curation.models import CutProposal
 
-    line = "Let me think about the same line once more, slowly.\n\n"
-    make_trace(text=f"<think>\n{line}Something else is said here.\n\n{line}\n</think>\n\n5")
+    line = "The second line gives 7 times 8, which is 56 in all.\n\n"
+    work = f"First 2 + 3 = 5.\n\n{line}Something else is said here.\n\n{line}Now it is done.\n"
+    make_trace(text=f"<think>\n{work}</think>\n\n5")
     run_job(run_segment, "segment", policy="repeats")
     assert set(CutProposal.objects.values_list("policy", flat=True)) == {"repeats"}
 

@@ -16,6 +16,9 @@ class Command(JobCommand):
         parser.add_argument("--source")
         parser.add_argument("--policy", help="a policy, or all")
         parser.add_argument("--kinds", help="a classifier made by train_kinds")
+        parser.add_argument(
+            "--vectors", choices=("minilm", "static"), help="repeats by meaning too"
+        )
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {n: options[n] for n in ("source", "policy", "kinds") if options[n]}
+        return {n: options[n] for n in ("source", "policy", "kinds", "vectors") if options[n]}
