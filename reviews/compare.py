@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,15 +48,20 @@ def traces_of(project: Project, ids: list[int]) -> list[Trace]:
     return [by_id[pk] for pk in wanted]
 
 
-def columns_of(traces: list[Trace]) -> list[Column]:
+def columns_of(traces: list[Trace], hidden: Collection[str] = ()) -> list[Column]:
     ids = [t.pk for t in traces]
-    verdicts, answers = screen.verdicts_by_trace(ids), screen.extracted_by_trace(ids)
+    answers = screen.extracted_by_trace(ids)
+    if "verdict" in hidden:
+        return [column_of(t, i, {}, answers, first=False) for i, t in enumerate(traces)]
+    verdicts = screen.verdicts_by_trace(ids)
     return [column_of(t, i, verdicts, answers) for i, t in enumerate(traces)]
 
 
-def column_of(trace: Trace, no: int, verdicts: dict[int, str], answers: dict[int, str]) -> Column:
+def column_of(
+    trace: Trace, no: int, verdicts: dict[int, str], answers: dict[int, str], first: bool = True
+) -> Column:
     pieces = screen.pieces_of(trace, screen.newest_segmentation(trace))
-    html = screen.text_html(pieces, prefix=f"t{no}s")
+    html = screen.text_html(pieces, first, prefix=f"t{no}s")
     return Column(
         trace, verdicts.get(trace.pk, ""), answers.get(trace.pk, ""),
         html,
@@ -63,30 +69,31 @@ def column_of(trace: Trace, no: int, verdicts: dict[int, str], answers: dict[int
     )  # fmt: skip
 
 
-def evidence_of(traces: list[Trace]) -> list[dict[str, Any]]:
-    """What machines say of each trace: equations, step scores, and the answer it ends with."""
+def evidence_of(traces: list[Trace], judged: bool) -> list[dict[str, Any]]:
+    """What machines say of each trace: equations, step scores, and the answer it ends with. Not
+    ``judged``: verdicts are hidden, so no scores and no comparison with the reference."""
     return [
         {
             "trace": trace.pk,
             "equations": evidence.checks_of(trace.text),
-            "models": scores.scores_of(trace),
-            "answer": last_answer(trace),
+            "models": scores.scores_of(trace) if judged else [],
+            "answer": last_answer(trace, judged),
         }
         for trace in traces
     ]
 
 
-def last_answer(trace: Trace) -> dict[str, Any] | None:
+def last_answer(trace: Trace, judged: bool) -> dict[str, Any] | None:
     """The answer that is stated last, its place, and whether it matches the reference (None: that
     cannot be told); None without a segmentation or an answer."""
-    stated = screen.answers_of(screen.newest_segmentation(trace), True)
+    stated = screen.answers_of(screen.newest_segmentation(trace), judged)
     return max(stated, key=lambda a: int(a["start"])) if stated else None
 
 
-def code_of(traces: list[Trace]) -> list[dict[str, Any]]:
-    """What the sandbox says of each trace's Python blocks."""
+def code_of(traces: list[Trace], judged: bool) -> list[dict[str, Any]]:
+    """What the sandbox says of each trace's Python blocks; on tests only where ``judged``."""
     return [
-        {"trace": trace.pk, "code": codecheck.code_checks(trace.text, trace.problem)}
+        {"trace": trace.pk, "code": codecheck.code_checks(trace.text, trace.problem, judged)}
         for trace in traces
     ]
 

@@ -226,6 +226,18 @@ def shown(assignment: Assignment, thing: str) -> bool:
     return thing not in assignment.item.queue.hide or assignment.committed is not None
 
 
+def hidden_from(user: Any, problem_id: int) -> set[str]:
+    """What stays hidden from a person who still has to judge a trace of the problem."""
+    waiting = Assignment.objects.filter(
+        user_id=user.pk or 0,
+        state=Assignment.State.OPEN,
+        committed__isnull=True,
+        item__trace__problem_id=problem_id,
+    )
+    found = waiting.exclude(item__queue__hide=[]).values_list("item__queue__hide", flat=True)
+    return {thing for hide in found for thing in hide}
+
+
 def state_of(
     trace: Trace,
     segmentation: Segmentation | None,

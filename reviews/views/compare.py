@@ -11,6 +11,7 @@ from curation.models import Project, Trace
 from curation.models.project import Role
 from reviews import compare, screen
 from reviews.comments import comments_json
+from reviews.manage import HIDEABLE
 from reviews.models import Preference
 from reviews.submission import BadReview
 from reviews.views.common import body_of, login_required, refused
@@ -32,8 +33,9 @@ def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
     except BadReview as error:
         return render(request, "reviews/finished.html",
                       {"project": project, "problem": str(error)}, status=400)  # fmt: skip
-    columns = compare.columns_of(traces)
     problem = traces[0].problem
+    hidden = screen.hidden_from(request.user, problem.pk)
+    columns = compare.columns_of(traces, hidden)
     mine = Preference.objects.filter(problem=problem, user_id=request.user.pk or 0).order_by("-pk")
     state = {
         "traces": [t.pk for t in traces],
@@ -55,6 +57,8 @@ def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
         .exclude(pk__in=[t.pk for t in traces])
         .only(*screen.LIGHT)
         .order_by("pk")[:20],
+        "show_verdict": "verdict" not in hidden,
+        "show_teacher": "teacher" not in hidden,
         "mine": mine.first(),
         "can_review": access.RANK[role] >= access.RANK[Role.REVIEWER],
         "strengths": compare.STRENGTHS[1:],
@@ -68,9 +72,15 @@ def compare_checks(request: HttpRequest, slug: str) -> JsonResponse:
     """Equations, step scores and last answers of the traces that are compared."""
     project = access.access_project(request.user, slug, Role.VIEWER)
     try:
-        return JsonResponse({"columns": compare.evidence_of(asked(request, project))})
+        traces = asked(request, project)
     except BadReview as error:
         return refused(error)
+    return JsonResponse({"columns": compare.evidence_of(traces, judged(request, traces))})
+
+
+def judged(request: HttpRequest, traces: list[Trace]) -> bool:
+    """Whether this person may see verdicts on the traces' problem now."""
+    return "verdict" not in screen.hidden_from(request.user, traces[0].problem_id)
 
 
 @login_required
@@ -78,9 +88,10 @@ def compare_code(request: HttpRequest, slug: str) -> JsonResponse:
     """What the sandbox says of their Python blocks; it works, so reviewers only may ask."""
     project = access.access_project(request.user, slug, Role.REVIEWER)
     try:
-        return JsonResponse({"columns": compare.code_of(asked(request, project))})
+        traces = asked(request, project)
     except BadReview as error:
         return refused(error)
+    return JsonResponse({"columns": compare.code_of(traces, judged(request, traces))})
 
 
 @login_required
@@ -102,13 +113,15 @@ def read(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     trace = access.access_object(request.user, Trace, pk, Role.VIEWER, project)
     segmentation = screen.newest_segmentation(trace)
     pieces = screen.pieces_of(trace, segmentation)
+    hidden = screen.hidden_from(request.user, trace.problem_id)
+    verdict = "verdict" not in hidden
     state = {
         "chars": len(trace.text),
         "tokens": trace.token_count or trace.completion_tokens,
         "structure": screen.structure_of(pieces),
-        "answers": screen.answers_of(segmentation, True),
-        "first": screen.first_box(pieces),
-        "proposals": screen.proposals_of(segmentation),
+        "answers": screen.answers_of(segmentation, verdict),
+        "first": screen.first_box(pieces) if verdict else None,
+        "proposals": screen.proposals_of(segmentation) if "proposals" not in hidden else [],
         "comments": comments_json(trace, request.user),
         "readOnly": True,
         "trace": trace.pk,
@@ -119,12 +132,9 @@ def read(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "problem": trace.problem,
         "pieces": pieces,
         "outline": screen.outline(pieces),
-        "text": screen.text_html(pieces),
+        "text": screen.text_html(pieces, verdict),
         "state": state,
-        "show_verdict": True,
-        "show_teacher": True,
-        "show_others": True,
-        "show_proposals": True,
+        **{f"show_{thing}": thing not in hidden for thing in HIDEABLE},
         **screen.side_of(trace),
     }
     return render(request, "reviews/read.html", context)

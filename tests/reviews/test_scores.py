@@ -82,3 +82,38 @@ def test_compared_traces_have_their_evidence_and_only_reviewers_run_code(
     Membership.objects.filter(user=user).update(role="viewer")
     assert client.get(f"{base}?t={one.pk}&t={two.pk}").status_code == 200
     assert client.get(f"{base}code/?t={one.pk}&t={two.pk}").status_code in (403, 404)
+
+
+@pytest.mark.django_db
+def test_comparing_and_reading_hide_what_the_queue_hides(
+    project: Any, user: Any, client: Client
+) -> None:
+    queue = make_queue(project, 2)
+    queue.hide = ["verdict", "teacher"]
+    queue.save()
+    one, two = Trace.objects.order_by("pk")
+    Trace.objects.update(model="secret-teacher")
+    for trace in (one, two):
+        Verdict.objects.create(
+            trace=trace, verifier="math", version="1", reference_sha256="r", verdict="incorrect"
+        )
+        store_segmentation(trace, "2")
+    score(one, "a", 0.9, 0.1)
+    assignment = queues.next_assignment(queue, user)
+    assert assignment is not None
+    client.force_login(user)
+    base = f"/p/{project.slug}"
+    pair = f"?t={one.pk}&t={two.pk}"
+
+    def seen() -> tuple[str, Any]:
+        pages = [f"{base}/compare/{pair}", f"{base}/read/{one.pk}/"]
+        html = "".join(client.get(page).content.decode() for page in pages)
+        return html, client.get(f"{base}/compare/checks/{pair}").json()["columns"][0]
+
+    html, column = seen()
+    assert "secret-teacher" not in html and "incorrect" not in html and "data-first" not in html
+    assert column["models"] == [] and column["answer"]["matches"] is None
+    decisions.commit(assignment, "sound", 1.0)
+    html, column = seen()
+    assert "secret-teacher" in html and "incorrect" in html and "data-first" in html
+    assert column["models"] and column["answer"]["matches"] is True
