@@ -4,34 +4,26 @@ Modes of the job: ``arms`` (original, pruned, random and empty prefixes of a pol
 (Efficient Long CoT: the shortest prefix from which the model answers right, by binary search),
 ``chunks`` (Long(x)Short's value of each turn; JET's truncation points) and ``switches``
 (Retro-Search: go on at a change of approach without the change; a right and shorter continuation
-becomes a derived trace). Every continuation is stored once (``ContinuationProbe``); a run that was
-killed asks only for what is missing.
+becomes a derived trace, which is searched in turn). Every continuation is stored once
+(``ContinuationProbe``); a run that was killed asks only for what is missing.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from curation.asking import (
-    Asked,
-    asked_of,
-    bad_parameters,
-    closed_traces,
-    in_pages,
-    traces_left,
-)
+from curation.asking import closed_traces, in_pages, traces_left
 from curation.endpoints import stop_teacher
-from curation.jobs import JobContext, JobError
+from curation.jobs import JobContext
 from curation.models import ContinuationProbe, Trace
 from curation.proof_results import pass_rate, propose_prefix, propose_turns, revise, values_of
+from curation.proof_work import Ask, Key, Probe, Subject, Work, prepare
 from curation.sandbox.client import VerifierClient
-from curation.segmentation import Analysis, analyse
-from curation.segmentation.chunks import Thresholds, decide
-from curation.segmentation.policies import POLICIES
+from curation.segmentation import analyse
+from curation.segmentation.chunks import decide
 from curation.segmentation.prefixes import (
     Prefix,
     Search,
@@ -42,9 +34,6 @@ from curation.segmentation.prefixes import (
 )
 from curation.teachers.client import ChatRequest
 from curation.teachers.continuing import (
-    CHAT,
-    DEMO_FORMAT,
-    MANNERS,
     TEXT,
     ContinueRequest,
     TextRequest,
@@ -52,70 +41,20 @@ from curation.teachers.continuing import (
 )
 from curation.teachers.outcome import Completion, Failure
 from curation.teachers.pool import RequestPool, Result
-from curation.teachers.sampling import PromptTemplate, request_seed, template_of
+from curation.teachers.sampling import request_seed
 from curation.verification import VerifierAway, reference_hash, reference_of
 from curation.verifiers import Verdict as Judgement
 
-MODES = ("arms", "search", "chunks", "switches")
 PAGE = 40
-DEFAULT_POLICY, DEFAULT_K, THRESHOLD = "repeats", 4, 0.5
 AWAY = ("verifier_unreachable", "overloaded")
 Arm = ContinuationProbe.Arm
-Key = tuple[int, str, str, int]
-
-
-@dataclass(frozen=True)
-class Work(Asked):
-    """What one job does, resolved at its start."""
-
-    template: PromptTemplate
-    mode: str
-    policy: str
-    k: int
-    threshold: float
-    manner: str
-    form: str
-    seed: int
-    limits_of_turns: Thresholds
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One trace with its analysis."""
-
-    trace: Trace
-    analysis: Analysis
-
-
-@dataclass(frozen=True)
-class Probe:
-    """One prefix of one trace to continue from."""
-
-    trace: Trace
-    arm: str
-    prefix: Prefix
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.prefix.text.encode()).hexdigest()
-
-    def key(self, sample_no: int) -> Key:
-        return self.trace.pk, self.arm, self.sha256, sample_no
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One sample of a probe."""
-
-    probe: Probe
-    sample_no: int
 
 
 def run_prove(ctx: JobContext) -> None:
     """Job handler. Params: ``teacher``; optional ``mode``, ``policy``, ``k`` (samples per prefix),
     ``limit`` (traces), ``source``, ``ids``, ``sampling``, ``template``, ``manner`` (chat or text),
     ``format`` (of text), ``threshold`` (pass rate that is enough), ``seed``; of chunks ``gain``
-    and ``efficiency`` (``segmentation.chunks.Thresholds``).
+    and ``efficiency`` (``segmentation.chunks.Thresholds``); of switches ``rounds``.
 
     Counts: traces, probes (stored now), correct, incorrect, unverifiable, error, failed, proposals,
     revisions. JobError ``bad_parameters``, ``unknown_policy`` and those of endpoints.
@@ -131,43 +70,6 @@ def run_prove(ctx: JobContext) -> None:
             with ctx.chunk():
                 ctx.checkpoint["after"] = page[-1].trace.pk
                 ctx.advance(len(page), traces=len(page))
-
-
-def prepare(ctx: JobContext) -> Work:
-    """Resolve the job's parameters; JobError with a code for each thing that can be wrong."""
-    params, asked = ctx.params, asked_of(ctx)
-    policy = str(params.get("policy") or DEFAULT_POLICY)
-    if policy not in POLICIES:
-        raise JobError("unknown_policy", f"policy must be among {', '.join(POLICIES)}")
-    try:
-        enough = float(params.get("threshold") or THRESHOLD)
-        work = Work(
-            **vars(asked),
-            template=template_of(params.get("template")),
-            mode=_one_of(params, "mode", MODES, "arms"),
-            policy=policy,
-            k=int(params.get("k") or DEFAULT_K),
-            threshold=enough,
-            manner=_one_of(params, "manner", MANNERS, CHAT if asked.teacher.base_url else TEXT),
-            form=str(params.get("format") or DEMO_FORMAT),
-            seed=int(params.get("seed") or 0),
-            limits_of_turns=Thresholds(
-                gain=float(params.get("gain") or Thresholds().gain),
-                efficiency=float(params.get("efficiency") or 0),
-                enough=enough,
-            ),
-        )
-        written_out(work.form, "", "")
-    except (ValueError, TypeError) as error:
-        raise bad_parameters(error) from None
-    return work
-
-
-def _one_of(params: dict[str, Any], name: str, known: Sequence[str], default: str) -> str:
-    value = str(params.get(name) or default)
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}")
-    return value
 
 
 def _pages(ctx: JobContext, work: Work, limit: int) -> Iterator[list[Subject]]:
@@ -256,13 +158,32 @@ def prove_chunks(
 def prove_switches(
     ctx: JobContext, work: Work, verifier: VerifierClient, page: Sequence[Subject]
 ) -> None:
-    """A probe at each change of approach; the shortest right continuation becomes a trace."""
-    probes = [_at(s, at, Arm.SWITCH) for s in page for at in switch_points(s.analysis)]
-    ask(ctx, work, verifier, probes)
-    for subject in page:
-        with ctx.chunk():
-            made = revise(subject.trace, work.teacher, work.sampling.hash)
-            ctx.count(revisions=int(made is not None))
+    """A probe at each change of approach; the shortest right continuation becomes a trace, and the
+    search goes on behind its switch, ``rounds`` times in all."""
+    subjects = list(page)
+    for _ in range(work.rounds):
+        probes = [
+            _at(s, at, Arm.SWITCH)
+            for s in subjects
+            for at in switch_points(s.analysis)
+            if at >= s.floor
+        ]
+        ask(ctx, work, verifier, probes)
+        subjects = [found for s in subjects if (found := _revised(ctx, work, s))]
+        if not subjects:
+            return
+
+
+def _revised(ctx: JobContext, work: Work, subject: Subject) -> Subject | None:
+    """The accepted revision of a trace, to be searched on; None without one."""
+    with ctx.chunk():
+        made = revise(subject.trace, work.teacher, work.sampling.hash)
+        ctx.count(revisions=int(made is not None))
+    if made is None:
+        return None
+    found = _subject(work, made)
+    ((_, switch),) = made.kept_ranges or [[0, 0]]
+    return replace(found, floor=switch) if found else None
 
 
 def _at(subject: Subject, position: int, arm: str = Arm.PREFIX) -> Probe:

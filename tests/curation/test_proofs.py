@@ -269,6 +269,32 @@ def test_a_right_and_shorter_continuation_at_a_switch_becomes_a_derived_trace(
 
 
 @pytest.mark.django_db
+def test_a_revision_is_searched_on_behind_its_switch_for_as_many_rounds_as_asked(
+    run_job: Callable[..., Any], make: Callable[..., Any], server: Any
+) -> None:
+    from curation.models import ContinuationProbe, Trace
+
+    second = "Alternatively, I could try once more.\n\n"
+    trace = make(SWITCHING + " " * 400)
+
+    def going_on(body: dict[str, Any]) -> Reply:
+        given = body["messages"][-1]["content"]
+        revised = "again" in given
+        end = f"85 + 19 = 104.\n\n{'' if revised else second}So the answer is 104.\n</think>\n\n"
+        return completion(body, [f"Go on{'' if revised else ' again'}. {end}\\boxed{{104}}"])
+
+    server.fallback = going_on
+    run_job(run_prove, "prove", teacher="judge", mode="switches", k=1)
+    first = Trace.objects.get(parent=trace)
+    job = run_job(run_prove, "prove", teacher="judge", mode="switches", k=1, rounds=5)
+    better = Trace.objects.get(parent=first)
+    assert (job.counts["revisions"], job.counts["probes"]) == (2, 1)
+    assert len(better.text) < len(first.text) < len(trace.text)
+    probe = ContinuationProbe.objects.get(trace=first)
+    assert first.text[probe.position :].startswith("Alternatively, I could try once more")
+
+
+@pytest.mark.django_db
 def test_text_is_sent_as_the_format_says_and_the_problem_is_never_a_format(
     run_job: Callable[..., Any], make: Callable[..., Any], server: Any
 ) -> None:
@@ -289,6 +315,8 @@ def test_text_is_sent_as_the_format_says_and_the_problem_is_never_a_format(
         ({"policy": "all of it"}, "unknown_policy"),
         ({"mode": "guess"}, "bad_parameters"),
         ({"manner": "loud"}, "bad_parameters"),
+        ({"rounds": 21}, "bad_parameters"),
+        ({"gain": 3}, "bad_parameters"),
         ({"format": "no slot"}, "bad_parameters"),
         ({"sampling": {"temperature": -1}}, "bad_parameters"),
         ({"teacher": "nobody"}, "unknown_teacher"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from curation.proofs import MODES
+from curation.proof_work import MODES
 from workers.command import JobCommand
 
-NAMES = ("teacher", "mode", "policy", "k", "limit", "source", "manner", "threshold", "seed")
+NAMES = ("teacher", "mode", "policy", "k", "limit", "source", "manner", "threshold", "seed",
+         "gain", "efficiency", "rounds")  # fmt: skip
 
 
 class Command(JobCommand):
@@ -25,6 +26,9 @@ class Command(JobCommand):
         parser.add_argument("--manner", choices=("chat", "text"))
         parser.add_argument("--threshold", type=float)
         parser.add_argument("--seed", type=int)
+        parser.add_argument("--gain", type=float, help="change of the pass rate that matters")
+        parser.add_argument("--efficiency", type=float, help="of a long turn, per 100 tokens")
+        parser.add_argument("--rounds", type=int, help="how often a revision is searched on")
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in NAMES if options[name] is not None}
