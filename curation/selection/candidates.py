@@ -30,7 +30,8 @@ class Candidate:
     decision: ``accept``, ``reject``, ``bad_problem``, ``undecided``, or empty without one;
     ``review_coverage`` the least share of the text that any of its reviewers had on screen, and
     ``review_speed`` the most characters per second that any of them read, None where unknown.
-    ``derived_from`` is the parent of a pruned trace, ``held_back`` marks a problem on which
+    ``derived_from`` is the parent of a derived trace, ``derivation`` the form that the job
+    ``derive`` made of it (empty where a person's cuts did), ``held_back`` marks a problem on which
     students are measured.
     """
 
@@ -46,6 +47,7 @@ class Candidate:
     verdicts: tuple[CandidateVerdict, ...] = ()
     pass_rate: float | None = None
     derived_from: int | None = None
+    derivation: str = ""
     review: str = ""
     review_coverage: float | None = None
     review_speed: float | None = None

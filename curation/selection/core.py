@@ -95,7 +95,8 @@ def _not_teachable(candidate: Candidate, recipe: Recipe) -> tuple[str, str] | No
     found = reviewed(candidate, recipe)
     if found:
         return found
-    if candidate.derived_from is not None and candidate.review != "accept":
+    by_machine = candidate.derivation and candidate.derivation in recipe.derivations
+    if candidate.derived_from is not None and candidate.review != "accept" and not by_machine:
         return ("derived_not_reviewed", f"from {candidate.derived_from}")
     return None
 

@@ -33,8 +33,10 @@ class Recipe:
 
     ``pass_rate_model`` names the model whose pass rate the band is about; empty means each
     trace's own model. Both ends of the band are included. ``use_derived`` takes a pruned trace
-    that a person accepted in place of its parent. ``holdout_share`` keeps that share of the
-    problems out of every selection with the same ``holdout_seed``, by hash of the problem.
+    that a person accepted in place of its parent; ``derivations`` names forms of the job ``derive``
+    (turns, truncated, policy) that are taken without a person's word. ``holdout_share`` keeps that
+    share of the problems out of every selection with the same ``holdout_seed``, by hash of the
+    problem.
     A pair must satisfy ``score(chosen) - score(rejected) >= min_score_margin`` and, for
     ``concise-overlong``, ``chars(rejected) >= overlong_ratio * chars(chosen)``.
     ``min_review_coverage`` (share of the text that was on each reviewer's screen) and
@@ -60,6 +62,7 @@ class Recipe:
     min_review_coverage: float | None = None
     max_review_speed: float | None = None
     use_derived: bool = True
+    derivations: tuple[str, ...] = ()
     exclude_truncated: bool = True
     exclude_contaminated: bool = True
     exclude_duplicates: bool = True

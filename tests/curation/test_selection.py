@@ -107,6 +107,11 @@ SEEN = {"review": "accept", "review_coverage": 0.75, "review_speed": 30.0}
         ({"review": "bad_problem"}, {}, "bad_problem"),
         ({"derived_from": 7, "review": "accept"}, {"use_derived": False}, "derived"),
         ({"derived_from": 7}, {}, "derived_not_reviewed"),
+        (
+            {"derived_from": 7, "derivation": "policy"},
+            {"derivations": ("turns",)},
+            "derived_not_reviewed",
+        ),
     ],
 )
 def test_each_filter_names_its_reason(

@@ -180,6 +180,22 @@ def test_a_pair_freezes_both_traces(project: Project, run_job: RunJob) -> None:
     assert row.hashes["rejected"] == bad.text_sha256
 
 
+def test_a_derived_form_is_taken_without_a_person_only_where_the_recipe_names_it(
+    project: Project, run_job: RunJob
+) -> None:
+    problem = make_problem(project, "1?")
+    parent = make_trace(problem, "1", "correct")
+    made = {"metadata": {"derivation": {"form": "turns"}}, "origin": "derived", "parent": parent}
+    child = make_trace(problem, "so 1. 1", "correct", **made)
+    wrong = make_trace(problem, "so 2. 2", "incorrect", **made)
+    recipe = {"name": "mind", "derivations": ["turns"], "per_problem": None}
+    selection = the_selection(run_job(run_select, "select", recipe=recipe))
+    assert taken(selection) == [child.pk]
+    assert excluded(selection) == {parent.pk: "replaced_by_derived", wrong.pk: "incorrect"}
+    plain = the_selection(run_job(run_select, "select"))
+    assert taken(plain) == [parent.pk]
+
+
 def test_an_accepted_pruning_replaces_its_parent_and_the_last_word_counts(
     project: Project, run_job: RunJob
 ) -> None:
