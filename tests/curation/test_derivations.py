@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from curation.derivations import run_derive
+from curation.exports.run import run_export
 from curation.jobs import JobError
 from curation.models import ContinuationProbe, ModelEndpoint, Problem, Source, Trace
 from curation.segmentation import analyse
 from curation.segmentation.prefixes import chunk_points
+from curation.verification import run_verify
+from curation.verifiers import Verdict
 from tests.curation.test_segmentation_multiturn import TEXT
 
 pytestmark = pytest.mark.django_db
@@ -25,9 +31,10 @@ def make(project: Any) -> Callable[..., Trace]:
     source = Source.objects.create(project=project, name="made")
 
     def add(text: str = TEXT, reference: str = "360") -> Trace:
-        digest = hashlib.sha256(f"{Problem.objects.count()}".encode()).hexdigest()
+        question = f"question {Problem.objects.count()}"
+        digest = hashlib.sha256(question.encode()).hexdigest()
         problem = Problem.objects.create(
-            project=project, source=source, text=digest, kind="math", text_sha256=digest,
+            project=project, source=source, text=question, kind="math", text_sha256=digest,
             norm_sha256=digest, reference_answer=reference,
         )  # fmt: skip
         return Trace.objects.create(
@@ -81,6 +88,38 @@ def test_a_second_run_makes_nothing_twice_and_another_form_stands_beside_it(
     run_job(run_derive, "derive", form="turns", answer="So \\boxed{{answer}}")
     run_job(run_derive, "derive", form="policy")
     assert Trace.objects.filter(origin="derived").count() == 3
+
+
+def test_turns_are_verified_like_any_trace_selected_and_exported(
+    run_job: Run, make: Callable[..., Trace], tmp_path: Path, settings: Any
+) -> None:
+    settings.EXPORT_ROOT = tmp_path
+    make()
+    run_job(run_derive, "derive", form="turns")
+    with patch("curation.verification.VerifierClient", Judge):
+        assert run_job(run_verify, "verify").counts["correct"] == 2
+    recipe = {"name": "mind", "derivations": ["turns"]}
+    job = run_job(run_export, "export", recipe=recipe, format="trl_sft")
+    (row,) = (tmp_path / "demo" / job.counts["export"] / "data").glob("*.jsonl")
+    (message,) = [m for m in json.loads(row.read_text())["messages"] if m["role"] == "assistant"]
+    assert message["content"] == Trace.objects.get(origin="derived").text
+    assert message["content"].count("</think>\n\nThe answer is \\boxed") == 3
+
+
+class Judge:
+    """Stands in for the verifier service: everything is correct."""
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def health(self) -> dict[str, Any]:
+        return {}
+
+    def verify_batch(self, items: Sequence[dict[str, Any]]) -> list[Verdict]:
+        return [Verdict("correct", extracted="360") for _ in items]
 
 
 def test_a_policys_cuts_are_joined_checked_and_kept_with_their_reasons(
