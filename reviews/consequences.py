@@ -71,7 +71,8 @@ def line_of(found: Json) -> str:
     said = [effect(plan) for plan in found["plans"]]
     told = next((words for words in said if words not in QUIET), said[0] if said else "no change")
     more = f", {len(said)} exports" if len(said) > 1 else ""
-    return told + (" later" if found["conditions"] else "") + more
+    later = " later" if found["conditions"] and told not in QUIET else ""
+    return told + later + more
 
 
 def with_charts(found: Json) -> Json:
@@ -92,8 +93,8 @@ def effect(plan: Json) -> str:
         return (
             f"{abs(change)} row{'s' if abs(change) > 1 else ''} {'more' if change > 0 else 'fewer'}"
         )
-    moved = any(t["before"]["in"] != t["after"]["in"] for t in plan["traces"])
-    return "another trace in its row" if moved else "no change"
+    new = sum(t["after"]["in"] and not t["before"]["in"] for t in plan["traces"])
+    return f"{new} row{'s' if new > 1 else ''} replaced" if new else "no change"
 
 
 class Seen:

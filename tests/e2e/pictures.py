@@ -120,8 +120,35 @@ def build() -> None:
             extracted="276" if verdict == "incorrect" else "300",
         )  # fmt: skip
         QueueItem.objects.create(queue=queue, trace=trace, position=i)
+    score_and_export(project)
     ids = list(Trace.objects.filter(project=project).order_by("pk").values_list("pk", flat=True))
     print(json.dumps({"queue": queue.pk, "traces": ids}))
+
+
+RECIPE = {"name": "sft-all", "per_problem": 4}
+SCORES = (0.98, 0.97, 0.95, 0.93, 0.31, 0.42, 0.88, 0.9, 0.9, 0.86, 0.4, None)
+
+
+def score_and_export(project: Any) -> None:
+    """Step scores of a made process reward model, a selection, and a schedule that exports it."""
+    from curation import jobs
+    from curation.judges.steps import ranges_of
+    from curation.judging.imported import import_steps
+    from curation.models import Job, Schedule, Trace
+    from curation.selection.run import run_select
+
+    for i, trace in enumerate(Trace.objects.filter(project=project).order_by("pk")):
+        pairs = zip(ranges_of(trace.text), SCORES[i * 3 :], strict=False)
+        steps = [{"start": low, "end": high, "score": score} for (low, high), score in pairs]
+        import_steps(project, [{"trace": trace.pk, "model": "made-prm", "steps": steps}])
+    job = jobs.create_job(project=project, kind="select", params={"recipe": RECIPE})
+    context = jobs.JobContext(Job.objects.get(pk=job.pk), jobs.claim(job.pk) or 0)
+    run_select(context)
+    jobs.finish(context, Job.State.DONE)
+    Schedule.objects.create(
+        project=project, name="nightly", cron="0 3 * * *", kind="export",
+        params={"recipe": RECIPE},
+    )  # fmt: skip
 
 
 class Camera:
@@ -161,6 +188,7 @@ def review(camera: Camera, queue: int) -> None:
     camera.open(f"queues/{queue}/next/", READY)
     page = camera.page
     page.locator(".chip.code").wait_for()
+    page.locator(".seg > .prm").first.wait_for()
     camera.keys("j j 1 j 1 j j")
     camera.keys("3 e m")
     page.keyboard.type("@ben is this slip worth keeping?")
@@ -168,7 +196,10 @@ def review(camera: Camera, queue: int) -> None:
     page.locator("#after.chip").wait_for()
     camera.keys("Home j j j j")
     camera.take("review", "light", "dark")
-    camera.keys("d")
+    camera.keys("D")
+    page.locator("#effects .fx-plan").first.wait_for()
+    camera.take("review-effects", "light")
+    camera.keys("Escape d")
     page.locator("#diff .dr.cut").first.wait_for()
     camera.take("review-diff", "light")
     camera.keys("Escape ?")
@@ -204,7 +235,7 @@ def main() -> None:
         owner.open(f"queues/{made['queue']}/quality/")
         owner.take("review-quality", "light")
         traces = "&".join(f"t={pk}" for pk in made["traces"])
-        owner.open(f"compare/?{traces}", "#compare[data-ready]")
+        owner.open(f"compare/?{traces}", "#compare[data-ran]")
         owner.take("review-compare", "light", "dark")
         browser.close()
 

@@ -76,7 +76,7 @@ def test_step_scores_stand_beside_their_segments_and_keys_go_to_where_they_fall(
         text = "whittleMaths.sourceOf(document.querySelector('.seg.now .model-text'))"
         assert "Wait, let me check" in page.evaluate(text), "figures are no part of the text"
         press(page, "?")
-        assert "next drop of the step score" in page.inner_text("#sheet-keys")
+        assert "next drop of the score" in page.inner_text("#sheet-keys")
         press(page, "Escape")
         page.evaluate(AXE.read_text())
         for scheme in ("light", "dark"):
