@@ -22,6 +22,7 @@ from curation.segmentation import (
     cuts_of,
 )
 from curation.segmentation.leaves import LEAF_LIMIT
+from curation.segmentation.multiturn import NotDerived, check_turns, multi_turn
 
 DATA = os.environ.get("WHITTLE_REAL_DATA")
 pytestmark = [
@@ -169,3 +170,16 @@ def test_no_derived_trace_of_any_policy_is_broken_and_cutting_everything_is(
         everything = apply_cuts(trace.text, [Cut(split.reasoning_start, split.reasoning_end, "")])
         assert check_derived(trace.text, everything, trace.reference)
     assert checked > 150
+
+
+def test_right_traces_with_several_values_take_the_form_of_turns(traces: list[Real]) -> None:
+    made = 0
+    for trace in (t for t in traces if t.usable):
+        try:
+            found = multi_turn(trace.analysis)
+        except NotDerived as error:
+            assert error.code == "one_turn"
+            continue
+        made += 1
+        assert check_turns(trace.text, found, trace.reference) == []
+    assert made >= 120
