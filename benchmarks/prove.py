@@ -1,11 +1,11 @@
 """Proof by continuation with a model of the demo as the judge, in this process.
 
-    python -m benchmarks.prove [--judge teacher|student] [--problems 12000] [--samples 2]
-        [--seed 13] [--out FILE]
+    python -m benchmarks.prove [--judge teacher|student] [--problems 3600] [--samples 2]
+        [--seed 13] [--after 1] [--out FILE]
 
 The teacher checks its lines only behind the answer, where a prefix that ends before the answer has
-nothing to cut. So it is given its own first working but the last line, the hint "Wait, let me
-check: ", and goes on by itself. Of what comes out right, the policy ``repeats`` cuts the check.
+nothing to cut. So it is given the first line of its own trace and the hint "Wait, let me check: ",
+and goes on by itself. Of what comes out right, the policy ``repeats`` cuts the check.
 Prefixes of each trace are continued: the original, the pruned, two with as much cut at random, and
 none. The judge is the teacher, or the weak student that the demo starts from (the teacher at 40 %
 of its training).
@@ -35,7 +35,7 @@ from curation import paths
 from curation.segmentation import analyse
 from curation.segmentation.prefixes import ARMS, ORIGINAL, PRUNED, Prefix, arms_of, compare, span_of
 from curation.teachers.continuing import DEMO_FORMAT, written_out
-from workers.demo_teacher.problems import TERM_COUNTS, Problem, make_problems
+from workers.demo_teacher.problems import Problem, make_problems
 
 MODELS = Path(__file__).resolve().parent.parent / "workers" / "demo_teacher"
 JUDGES = {"teacher": MODELS / "model", "student": MODELS / "student_start"}
@@ -150,27 +150,26 @@ def is_right(text: str, problem: Problem) -> bool:
     return bool(boxes) and int(boxes[-1]) == problem.answer
 
 
-def hinted(text: str, numbers: int) -> str | None:
-    """A trace up to the last line but one of its first working, with the hint; None where it has
-    fewer lines. A sum of so many numbers is worked out in one line fewer."""
+def hinted(text: str, after: int) -> str | None:
+    """A trace up to so many lines of its working, with the hint; None where it has no more."""
     parts = text.split("\n\n")
     lines = [index for index, part in enumerate(parts) if _LINE.match(part)]
-    last = numbers - 3
-    return "\n\n".join(parts[: lines[last] + 1]) + HINT if len(lines) > last + 1 else None
+    return "\n\n".join(parts[: lines[after - 1] + 1]) + HINT if len(lines) > after else None
 
 
-def subjects(teacher: Teacher, count: int, seed: int) -> list[tuple[Problem, dict[str, Prefix]]]:
+def subjects(
+    teacher: Teacher, count: int, seed: int, after: int
+) -> list[tuple[Problem, dict[str, Prefix]]]:
     """Right traces in which the policy cuts something before the answer, with their prefixes.
 
-    Sums of the most numbers only: the teacher solves shorter ones from nothing. The trace that
-    gives the first lines need not be right: asking for that would choose problems by the arm
-    ``empty``.
+    Only sums that need more than ``after`` lines. The trace that gives the first lines need not be
+    right: asking for that would choose problems by the arm ``empty``.
     """
-    problems = [p for p in make_problems(count, seed) if len(p.terms) == max(TERM_COUNTS)]
+    problems = [p for p in make_problems(count, seed) if len(p.terms) > after + 1]
     starts = [
         (problem, start)
         for problem, text in zip(problems, teacher(problems, [""] * len(problems)), strict=True)
-        if (start := hinted(text, len(problem.terms)))
+        if (start := hinted(text, after))
     ]
     texts = teacher([problem for problem, _ in starts], [start for _, start in starts])
     found = []
@@ -228,9 +227,10 @@ def report(results: Results, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, default=12000)
+    parser.add_argument("--problems", type=int, default=3600)
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--after", type=int, default=1, help="lines before the hint")
     parser.add_argument("--judge", choices=tuple(JUDGES), default="teacher")
     parser.add_argument("--out", type=Path, help="write the prefixes and their results here")
     options = parser.parse_args()
@@ -238,7 +238,7 @@ def main() -> None:
     checkpoint = Checkpoint(paths.home() / "bench" / "prove.jsonl")
     teacher = Teacher(JUDGES["teacher"], options.seed, checkpoint)
     judge = Teacher(JUDGES[options.judge], options.seed, checkpoint)
-    chosen = subjects(teacher, options.problems, options.seed)
+    chosen = subjects(teacher, options.problems, options.seed, options.after)
     results = continued(judge, chosen, options.samples)
     if options.out:
         rows = [
