@@ -26,6 +26,7 @@ from reviews.submission import Submission
 from reviews.supposing import NEW, Supposition, suppose
 
 TELLING = frozenset({"verdict", "teacher", "others"})  # hidden things that the preview would tell
+MARKS = {"tokens": "counted", "chars": "chars"}  # the length that is comparable with a build's
 QUIET = ("untouched", "no change")
 MOST = 20  # other traces, copies and hits that are listed
 Json = dict[str, Any]
@@ -79,7 +80,7 @@ def with_charts(found: Json) -> Json:
     """The same, each plan with the lengths of its last build drawn, and this trace among them."""
     for plan in found.get("plans", []):
         build = plan.get("build")
-        marks = found["length"][build["unit"]] if build else None
+        marks = found["length"][MARKS[build["unit"]]] if build else None
         if build and marks:
             plan["chart"] = length_chart(build["lengths"], build["unit"], *marks)
     return found
@@ -245,7 +246,7 @@ def build_json(build: Build, recipe: Recipe, seen: Seen, outcomes: tuple[Outcome
         "rows_after": build.rows + diff.change,
         "read": build.read,
         "unit": build.unit,
-        "lengths": bins_of(build, max(seen.length[build.unit] or [0])),
+        "lengths": bins_of(build, max(seen.length[MARKS[build.unit]] or [0])),
         "sources": shares(dict(build.sources), build.rows, diff.sources, diff.change, build.rows),
         "difficulty": shares(build.bands, build.read, diff.bands, diff.change, build.rows),
         "difficulty_of": recipe.pass_rate_model or "the model that wrote each trace",
@@ -279,18 +280,19 @@ def shares(
 
 
 def lengths(assignment: Assignment, trace: Trace, found: Supposition | None) -> Json:
-    """Characters and tokens before and after the cuts, in the student's tokenizer or estimated."""
+    """[before, after] the cuts, in characters and in tokens: ``tokens`` in the student's tokenizer
+    where there is one (``exact``), ``counted`` as stored with the trace, as a build holds them."""
     shorter = found.shorter if found else None
-    chars = trace.char_count if shorter is None else shorter.char_count
-    tokenizer = tokens.tokenizer_of(schema_of(assignment.item.queue.project))
-    if tokenizer is not None:
-        before = len(tokens.offsets(tokenizer, trace.text))
-        after = before if shorter is None else len(tokens.offsets(tokenizer, shorter.text))
-        return {"exact": True, "chars": [trace.char_count, chars], "tokens": [before, after]}
+    after = trace.char_count if shorter is None else shorter.char_count
     known = trace.completion_tokens if trace.token_count is None else trace.token_count
-    estimate = None if known is None else round(known * chars / max(1, trace.char_count))
-    return {"exact": False, "chars": [trace.char_count, chars],
-            "tokens": None if known is None else [known, estimate]}  # fmt: skip
+    share = after / max(1, trace.char_count)
+    counted = None if known is None else [known, round(known * share)]
+    told = {"chars": [trace.char_count, after], "counted": counted}
+    tokenizer = tokens.tokenizer_of(schema_of(assignment.item.queue.project))
+    if tokenizer is None:
+        return told | {"exact": False, "tokens": counted}
+    texts = [trace.text, trace.text if shorter is None else shorter.text]
+    return told | {"exact": True, "tokens": [len(tokens.offsets(tokenizer, t)) for t in texts]}
 
 
 def copies_of(problem_id: int) -> list[Json]:
