@@ -40,7 +40,7 @@ from curation.segmentation.multiturn import (
 )
 from curation.segmentation.policies import AFTER_FIRST_CORRECT, POLICIES
 from curation.segments import quote_hash
-from curation.traces import store_derived, text_fields
+from curation.traces import store_derived, store_form
 
 POLICY = "policy"
 CONTINUATION, ANSWER = "continuation", "answer"
@@ -252,26 +252,9 @@ def _store(made: Made) -> bool:
             stored.metadata["derivation"] = made.said
             stored.save(update_fields=["metadata"])
         return new
-    return _stored_form(made, said)
-
-
-def _stored_form(made: Made, said: dict[str, Any]) -> bool:
-    trace, derived = made.trace, made.derived
-    key = [made.said["form"], trace.pk, derived.kept, derived.insertions]
-    same = ("project_id", "source_id", "endpoint_id", "model", "messages", "finish_reason")
-    fields = text_fields(derived.text) | {name: getattr(trace, name) for name in same}
-    fields |= {
-        "origin": Trace.Origin.DERIVED,
-        "parent": trace,
-        "sample_no": trace.sample_no,
-        "kept_ranges": [list(span) for span in derived.kept],
-        "insertions": [list(item) for item in derived.insertions],
-        "metadata": said,
-    }
+    key = [made.said["form"], trace.pk, made.derived.kept, made.derived.insertions]
     identity = hashlib.sha256(repr(key).encode()).hexdigest()
-    return Trace.objects.get_or_create(
-        problem_id=trace.problem_id, identity=identity, defaults=fields
-    )[1]
+    return store_form(trace, made.derived, identity, metadata=said)[1]
 
 
 Form = Callable[[Work, Trace, Analysis, Probed], tuple[Made, list[Problem]]]

@@ -18,7 +18,7 @@ from curation.models import (
     Segmentation,
     Trace,
 )
-from curation.segmentation import Analysis
+from curation.segmentation import Analysis, Derived
 from curation.segmentation.chunks import LONG_SHORT, Decision, Rate, decide, drop_cuts
 from curation.segmentation.policies import SHORTEST
 from curation.segmentation.prefixes import (
@@ -32,7 +32,7 @@ from curation.segmentation.proposals import propose_cuts
 from curation.segmentation.tokens import tokens_in
 from curation.segmentation.types import Cut, Evidence
 from curation.segments import quote_hash, reader_of, store_segmentation
-from curation.traces import text_fields
+from curation.traces import store_form
 
 Arm = ContinuationProbe.Arm
 Results = dict[int, dict[str, tuple[int, int]]]
@@ -127,24 +127,16 @@ def store_continued(
 ) -> tuple[Trace, bool]:
     """The trace up to a probe's position with its continuation as an insertion, as a derived trace;
     with whether it is new. ``form`` is part of its identity."""
-    text = trace.text[: probe.position] + probe.text
-    key = [form, trace.pk, probe.endpoint_id, probe.position, probe.text]
-    identity = hashlib.sha256(repr(key).encode()).hexdigest()
-    fields: dict[str, Any] = text_fields(text) | {
-        "project_id": trace.project_id,
-        "source_id": trace.source_id,
-        "endpoint_id": probe.endpoint_id,
-        "model": trace.model,
-        "messages": trace.messages,
-        "finish_reason": probe.finish_reason,
-        "origin": Trace.Origin.DERIVED,
-        "parent": trace,
-        "kept_ranges": [[0, probe.position]],
-        "insertions": [[probe.position, probe.text]],
-        "metadata": metadata,
-    }
-    return Trace.objects.get_or_create(
-        problem_id=trace.problem_id, identity=identity, defaults=fields
+    at, said = probe.position, probe.text
+    key = [form, trace.pk, probe.endpoint_id, at, said]
+    return store_form(
+        trace,
+        Derived(trace.text[:at] + said, ((0, at),), ((at, said),)),
+        hashlib.sha256(repr(key).encode()).hexdigest(),
+        endpoint_id=probe.endpoint_id,
+        finish_reason=probe.finish_reason,
+        truncated=False,
+        metadata=metadata,
     )
 
 

@@ -95,6 +95,18 @@ def unsaved_derived(trace: Trace, derived: Derived, cuts: list[dict[str, Any]]) 
     return Trace(problem_id=trace.problem_id, identity=identity, **fields)
 
 
+def store_form(trace: Trace, derived: Derived, identity: str, **given: Any) -> tuple[Trace, bool]:
+    """The row of another form of a trace under an identity of its own, and whether it is new.
+
+    ``given`` are columns that differ from those of a trace with cuts.
+    """
+    return Trace.objects.get_or_create(
+        problem_id=trace.problem_id,
+        identity=identity,
+        defaults=_derived_fields(trace, derived, []) | given,
+    )
+
+
 def _apply(text: str, cuts: list[dict[str, Any]]) -> Derived:
     for cut in cuts:
         quoted = text[cut["start"] : cut["end"]]
