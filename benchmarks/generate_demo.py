@@ -4,9 +4,9 @@
 
 The server's own rate is that of plain sockets: prepared bytes over kept connections, nothing read
 but the length and the JSON. Beside it the job as a worker runs it, with its own PostgreSQL: pages
-of problems, the client, streams, one stored trace for each answer. Both ask the same problems with
+of problems, the client, one stored trace for each answer. Both ask the same problems with
 the same messages at temperature 0, so the same tokens are made; they take turns. A third way is the
-job with whole answers in place of streams. Rates are of completion tokens, medians over rounds.
+job with streams in place of whole answers. Rates are of completion tokens, medians over rounds.
 """
 
 from __future__ import annotations
@@ -90,19 +90,15 @@ def make_project(name: str, port: int, texts: list[str], concurrency: int, strea
         )
         for number, text in enumerate(texts)
     )
-    teacher = ModelEndpoint.objects.create(
+    ModelEndpoint.objects.create(
         project=project,
         name="demo",
         base_url=f"http://127.0.0.1:{port}/v1",
         model="demo-teacher",
         sampling={"temperature": 0.0, "max_tokens": MAX_TOKENS},
-        limits={"concurrency": concurrency},
+        limits={"concurrency": concurrency, "stream_above": 1 if stream else 2048},
     )
     probe(project)
-    if not stream:
-        teacher.refresh_from_db()
-        teacher.capabilities["streaming"] = "no"
-        teacher.save()
     return project
 
 
@@ -188,12 +184,12 @@ def measure(port: int, options: argparse.Namespace) -> dict[str, list[float]]:
 
     texts = [problem.text for problem in make_problems(options.problems, 7)]
     given = port, texts, options.concurrency
-    rates: dict[str, list[float]] = {"server": [], "job": [], "job, whole answers": []}
+    rates: dict[str, list[float]] = {"server": [], "job": [], "job, streamed": []}
     for number in range(options.rounds + 1):
         found = {
             "server": server_rate(*given),
-            "job": job_rate(f"streamed-{number}", *given, True),
-            "job, whole answers": job_rate(f"whole-{number}", *given, False),
+            "job": job_rate(f"whole-{number}", *given, False),
+            "job, streamed": job_rate(f"streamed-{number}", *given, True),
         }
         if number:
             for name, rate in found.items():
