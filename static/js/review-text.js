@@ -147,16 +147,32 @@ export function makeText(root, state) {
 
   /* --- folding: hidden until found, so the browser's find still finds it --- */
   const folded = new Set();
-  function fold(i, words) {
+  const isRest = (i) => boxes[i]?.classList.contains("rest") === true;
+  /* `rest`: one of a folded attempt behind its first segment; only that one has a row. */
+  function fold(i, words, rest = false) {
     folded.add(i);
     body(i).hidden = "until-found";
     boxes[i].classList.add("fold");
+    boxes[i].classList.toggle("rest", rest);
     boxes[i].dataset.fold = words;
   }
-  function unfold(i) {
+  function show(i) {
     folded.delete(i);
     body(i).hidden = false;
-    boxes[i].classList.remove("fold");
+    boxes[i].classList.remove("fold", "rest");
+  }
+  /* Opens a segment; of a folded attempt all of it. */
+  function unfold(i) {
+    if (!folded.has(i)) return;
+    let first = i;
+    while (isRest(first)) first -= 1;
+    show(first);
+    for (let next = first + 1; isRest(next); next++) show(next);
+  }
+  function step(by) {
+    let i = now + by;
+    while (isRest(i)) i += by;
+    return go(Math.max(0, Math.min(boxes.length - 1, i)));
   }
   holder.addEventListener("beforematch", (event) => {
     const i = numbers.get(event.target.closest(".seg"));
@@ -168,9 +184,20 @@ export function makeText(root, state) {
     for (const act of followers) act(now);
   }
   const foldHere = () => toggleFold([now], "folded");
-  const foldPart = () => toggleFold(boxes.map((_, i) => i).filter((i) => s.parts[i] === s.parts[now]), "folded");
+  /* The attempt as one row: what it is and how long. */
+  function foldPart() {
+    const list = boxes.map((_, i) => i).filter((i) => s.parts[i] === s.parts[now]);
+    if (list.every((i) => folded.has(i))) list.forEach(show);
+    else {
+      const size = list.reduce((sum, i) => sum + end(i) - starts[i], 0);
+      const words = `${part(now)}: ${list.length} segments, ${size.toLocaleString("en")} characters`;
+      list.forEach((i) => fold(i, words, i !== list[0]));
+      go(list[0]);
+    }
+    for (const act of followers) act(now);
+  }
   const foldRepeats = () => {
-    const list = Object.keys(s.repeats).map(Number);
+    const list = Object.keys(s.repeats).map(Number).filter((i) => !isRest(i));
     if (list.length) toggleFold(list, (i) => `says again what segment ${s.repeats[i] + 1} says`);
     return list.length;
   };
@@ -206,7 +233,7 @@ export function makeText(root, state) {
 
   return {
     boxes, starts, end, range, body, kind, part, boxAt, positionOf, selected, domRange, quote,
-    here, go, goTo, onMove, toPart, partStarts, foldHere, foldPart, foldRepeats, folded, unfold,
+    here, go, goTo, step, onMove, toPart, partStarts, foldHere, foldPart, foldRepeats, folded, unfold,
     idle, tick, coverage, reading, restoreReading, view, holder,
     number: (element) => numbers.get(element?.closest(".seg")),
   };

@@ -83,27 +83,36 @@ const inView = () => byId("read") && (byId("read").textContent = `read ${Math.fl
 let linked = 0;
 text.onMove((i) => {
   side.where(checked(i));
+  tellHidden();
   clearTimeout(linked);
   linked = setTimeout(() => history.replaceState(null, "", `#s${i}`), 400);
 });
+/* Said beside the place until the next move. */
+const tell = (words) => { byId("where-flags").textContent = words; };
 const place = () => (text.here() >= 0 ? text.starts[text.here()] : -1);
 function along(list, step, block = "center") {
   const from = place(), sorted = [...list].sort((a, b) => a - b);
   const hit = step > 0 ? sorted.find((at) => text.boxAt(at) > text.here()) : sorted.reverse().find((at) => at < from && text.boxAt(at) < text.here());
-  if (hit === undefined) return false;
-  text.go(text.boxAt(hit), block);
-  return true;
+  if (hit === undefined) tell(`none ${step > 0 ? "below" : "above"}`);
+  else text.go(text.boxAt(hit), block);
 }
 function toProposal(step) {
   const from = place();
   const list = step > 0 ? proposals.filter((p) => p.start > from) : proposals.filter((p) => p.start < from).reverse();
   const p = list[0] || (step > 0 ? null : proposals[0]);
-  if (p) { text.go(text.boxAt(p.start), "center"); p.el.scrollIntoView({ block: "nearest" }); }
+  if (p) showProposal(p); else tell("no further proposal");
 }
-function proposalHere() {
-  if (text.here() < 0) return proposals[0];
-  const range = text.range(text.here());
-  return proposals.find((p) => draw.overlaps(p, range)) || proposals.find((p) => p.start >= range.start);
+function showProposal(p) { text.go(text.boxAt(p.start), "center"); p.el.scrollIntoView({ block: "nearest" }); }
+/* The proposal of the current segment. Where it has none the next one is only shown: a key must
+   not change what may stand far away. */
+function onProposal(act) {
+  const here = text.here() < 0 ? null : text.range(text.here());
+  const p = here && proposals.find((one) => draw.overlaps(one, here));
+  if (p) { act(p); return; }
+  const next = proposals.find((one) => !here || one.start >= here.start);
+  if (!next) { tell("no proposal here or below"); return; }
+  showProposal(next);
+  tell("the next proposal; once more to decide");
 }
 const differing = () => (data.disagreement?.ranges || []).map((r) => r[0]);
 const answers = () => data.answers.map((a) => a.start);
@@ -122,7 +131,24 @@ function goTo() {
   };
   dialog.showModal();
 }
-const focusView = () => { root.classList.toggle("focus"); text.go(text.here(), "center"); };
+function focusView() {
+  text.unfold(text.here());
+  root.classList.toggle("focus");
+  text.go(text.here(), "center");
+}
+/* Under the text: what of it the reader has put out of sight. */
+function tellHidden() {
+  const parts = [];
+  if (root.classList.contains("focus")) parts.push(`focus: 1 of ${text.boxes.length} segments, . shows all`);
+  else if (text.folded.size) parts.push(`${text.folded.size} segments folded`);
+  byId("all-hidden").textContent = parts.length ? ` · ${parts.join(", ")}` : "";
+  if (parts.length) tell(parts[0]);
+}
+let finder = null;
+async function find() {
+  finder ||= import("./review-find.js").then((m) => m.makeFind(text, draw));
+  (await finder).open();
+}
 function compare() {
   const form = byId("compare-form");
   if (!form) return;
@@ -219,11 +245,11 @@ const toggleBox = (id) => { const box = byId(id); if (box) { box.open = !box.ope
 
 /* --- keys ---------------------------------------------------------------------------- */
 const MOVES = [
-  { group: "Moving", keys: ["j", "ArrowDown"], words: "next segment", repeats: true, act: () => text.go(Math.min(text.boxes.length - 1, text.here() + 1)) },
-  { group: "Moving", keys: ["k", "ArrowUp"], words: "previous segment", repeats: true, act: () => text.go(Math.max(0, text.here() - 1)) },
+  { group: "Moving", keys: ["j", "ArrowDown"], words: "next segment", repeats: true, act: () => text.step(1) },
+  { group: "Moving", keys: ["k", "ArrowUp"], words: "previous segment", repeats: true, act: () => text.step(-1) },
   { group: "Moving", keys: ["J", "]"], words: "next attempt or part", repeats: true, act: () => text.toPart(1) },
   { group: "Moving", keys: ["K", "["], words: "previous attempt or part", repeats: true, act: () => text.toPart(-1) },
-  { group: "Moving", keys: ["g a"], words: "first correct answer", act: () => text.go(data.first ?? -1, "center") },
+  { group: "Moving", keys: ["g a"], words: "first correct answer", act: () => { if (!text.go(data.first ?? -1, "center")) tell("no correct answer found"); } },
   { group: "Moving", keys: ["g n"], words: "next stated answer", act: () => along(answers(), 1) },
   { group: "Moving", keys: ["g p"], words: "previous stated answer", act: () => along(answers(), -1) },
   { group: "Moving", keys: ["g d"], words: "next drop of the score", act: () => along(scores?.drops || [], 1) },
@@ -235,17 +261,18 @@ const MOVES = [
   { group: "Moving", keys: ["P"], words: "previous place where reviewers differ", act: () => along(differing(), -1) },
   { group: "Moving", keys: ["Home", "g g"], words: "first segment", act: () => text.go(0, "start") },
   { group: "Moving", keys: ["End", "G"], words: "last segment", act: () => text.go(text.boxes.length - 1, "end") },
+  { group: "Reading", keys: ["/"], words: "find in the trace", act: find },
   { group: "Reading", keys: ["o"], words: "fold or open this segment", act: () => text.foldHere() },
   { group: "Reading", keys: ["O"], words: "fold or open this attempt", act: () => text.foldPart() },
   { group: "Reading", keys: ["z"], words: "fold or open what only repeats", act: () => text.foldRepeats() },
   { group: "Reading", keys: ["."], words: "focus: this segment alone", act: focusView },
   { group: "Reading", keys: ["v"], words: "compare with the chosen traces", act: compare },
   { group: "Reading", keys: ["m"], words: "comment on the selection or segment", act: commentHere },
-  { group: "Reading", keys: ["Escape"], words: "let go of a selection or a begun range", act: () => { work.clear(); root.classList.remove("focus"); } },
+  { group: "Reading", keys: ["Escape"], words: "let go of a selection or a begun range", act: () => { work.clear(); root.classList.remove("focus"); tellHidden(); } },
 ];
 const WORK = [
-  { group: "Cutting", keys: ["a"], words: "accept the proposal", act: () => { const p = proposalHere(); if (p) work.accept(p); } },
-  { group: "Cutting", keys: ["x"], words: "reject the proposal", act: () => { const p = proposalHere(); if (p) work.reject(p); } },
+  { group: "Cutting", keys: ["a"], words: "accept the proposal", act: () => onProposal(work.accept) },
+  { group: "Cutting", keys: ["x"], words: "reject the proposal", act: () => onProposal(work.reject) },
   { group: "Cutting", keys: ["h"], words: "begin a range here; the next key takes all of it", act: () => work.begin() },
   { group: "Cutting", keys: ["c"], words: "cut, or take the cut back", act: () => work.toggleCut() },
   { group: "Cutting", keys: ["C"], words: "cut with a reason", act: () => work.cutWithReason() },

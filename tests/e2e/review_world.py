@@ -141,6 +141,7 @@ def make_queues(project: Any, traces: dict[str, Any]) -> dict[str, int]:
         "look": ({}, ["short14"]),
         "effects": ({"hide": ["verdict"]}, ["short15"]),
         "scores": ({}, ["short16"]),
+        "nearby": ({}, ["short18"]),
     }
     found = {}
     for name, (settings, members) in plan.items():

@@ -1,0 +1,93 @@
+"""Reading: finding words, folding, focus, and keys that do nothing far away."""
+# ruff: noqa: F811
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.site import Site
+from tests.e2e.test_review_effects import SERIOUS
+from tests.e2e.test_review_screen import (  # noqa: F401  fixtures
+    AXE,
+    READY,
+    entered,
+    opened,
+    press,
+    review,
+    world,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+SEGMENT = "() => [...document.querySelectorAll('.seg')].findIndex(b => b.classList.contains('now'))"
+
+
+def test_words_are_found_without_becoming_commands(
+    entered: Any, site: Site, world: dict[str, Any]
+) -> None:
+    with review(entered("ann"), site, world, "long") as page:
+        page.wait_for_selector(READY)
+        press(page, "/")
+        page.wait_for_selector("#find[open]")
+        page.keyboard.type("step 50: we")
+        press(page, "Enter")
+        page.locator("#find-said", has_text="1 of 1 segments").wait_for()
+        assert "Step 50: we" in page.inner_text(".seg.now")
+        assert page.locator(".seg.cut").count() == 0
+        page.evaluate(AXE.read_text())
+        assert not page.evaluate(SERIOUS, "#find")
+        page.fill("#find-q", "no such words")
+        press(page, "Enter")
+        page.locator("#find-said", has_text="nowhere").wait_for()
+        press(page, "Escape", "j")
+        assert page.locator("#find[open]").count() == 0
+        assert "Step 51: we" in page.inner_text(".seg.now")
+
+
+def test_a_folded_attempt_is_one_row_that_says_what_it_hides(
+    entered: Any, site: Site, world: dict[str, Any]
+) -> None:
+    with review(entered("ann"), site, world, "long") as page:
+        page.wait_for_selector(READY)
+        press(page, "j", "j", "j", "O")
+        rows = page.locator(".seg.fold:not(.rest)")
+        assert rows.count() == 1
+        hidden = page.locator(".seg.fold").count()
+        assert hidden > 300
+        assert f"{hidden} segments" in rows.first.get_attribute("data-fold")
+        assert f"{hidden} segments folded" in page.inner_text("#all")
+        assert page.evaluate(SEGMENT) == 1
+        press(page, "j")  # over the whole attempt
+        assert page.evaluate(SEGMENT) == hidden + 1
+        press(page, "k", "o")
+        assert page.locator(".seg.fold").count() == 0
+        press(page, "O", ".")  # focus opens what it shows
+        assert page.locator(".seg.fold").count() == 0
+        assert "focus: 1 of" in page.inner_text("#where-flags")
+        press(page, ".")
+        assert "focus" not in page.inner_text("#where-flags")
+
+
+def test_a_proposal_elsewhere_is_shown_before_it_is_accepted(
+    entered: Any, site: Site, world: dict[str, Any]
+) -> None:
+    with review(entered("ann"), site, world, "nearby") as page:
+        page.wait_for_selector(READY)
+        press(page, "Home", "a")
+        assert page.locator(".seg.cut").count() == 0
+        assert "once more" in page.inner_text("#where-flags")
+        press(page, "a")
+        assert page.locator(".seg.cut").count() > 0
+        press(page, "End", "N")
+        assert "none below" in page.inner_text("#where-flags")
+
+
+def test_the_sheet_of_keys_opens_at_its_top(
+    entered: Any, site: Site, world: dict[str, Any]
+) -> None:
+    with review(entered("ann"), site, world, "long") as page:
+        page.wait_for_selector(READY)
+        press(page, "?")
+        page.wait_for_selector("#sheet[open]")
+        assert page.evaluate("document.getElementById('sheet').scrollTop") == 0
