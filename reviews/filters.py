@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import (
+    Exists,
+    F,
+    FloatField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Cast, Coalesce
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from curation.jobs import JobError
-from curation.models import Difficulty, Project, Trace, Verdict
+from curation.models import CutProposal, Difficulty, Project, Trace, Verdict
 from reviews.models import Review
+
+# Doubt about a trace that no verifier could judge, and where a problem is solved half of the time.
+UNJUDGED, HALF_SOLVED = 0.8, 0.7
 
 
 def _verdict(value: Any) -> Q:
@@ -37,6 +52,40 @@ def _pass_rate(lookup: str) -> Any:
     return condition
 
 
+def _share(value: Any) -> float:
+    if not 0 <= float(value) <= 1:
+        raise ValueError("a share from 0 to 1")
+    return float(value)
+
+
+def _min_waste(value: Any) -> Any:
+    """Traces of whose characters proposals would cut at least this share (0 to 1)."""
+    saved = (
+        CutProposal.objects.filter(segmentation__trace=OuterRef("pk"))
+        .order_by()
+        .values("segmentation__trace")
+        .annotate(saved=Sum(F("end") - F("start")))
+        .values("saved")
+    )
+    least = F("char_count") * Value(_share(value))
+    return GreaterThanOrEqual(Cast(Coalesce(Subquery(saved), 0), FloatField()), least)
+
+
+def _min_doubt(value: Any) -> Q:
+    """Traces that ``doubts`` gives at least this much (0 to 1)."""
+    least = _share(value)
+    said = Verdict.objects.filter(trace=OuterRef("pk"))
+    found = _verdicts_differ(True)
+    if least <= UNJUDGED:
+        found |= ~Q(Exists(said.filter(verdict__in=("correct", "incorrect"))))
+    if 0 < least <= HALF_SOLVED:
+        edge = least / (2 * HALF_SOLVED)
+        newest = Difficulty.objects.filter(problem=OuterRef("problem")).order_by("-pk")
+        rate = Subquery(newest.values("pass_rate")[:1])
+        found |= Q(GreaterThanOrEqual(rate, edge)) & Q(LessThanOrEqual(rate, 1 - edge))
+    return found if least > 0 else Q()
+
+
 def _reviewed(value: Any) -> Q:
     judged = Q(Exists(Review.objects.filter(trace=OuterRef("pk"))))
     return judged if value else ~judged
@@ -55,6 +104,8 @@ FILTERS: dict[str, Any] = {
     "has_proposals": lambda value: Q(segmentations__proposals__isnull=not value),
     "min_pass_rate": _pass_rate("pass_rate__gte"),
     "max_pass_rate": _pass_rate("pass_rate__lte"),
+    "min_waste": _min_waste,
+    "min_doubt": _min_doubt,
     "verdicts_differ": _verdicts_differ,
     "reviews_differ": _reviews_differ,
     "reviewed": _reviewed,
@@ -99,7 +150,7 @@ def doubts(ids: list[int]) -> dict[int, float]:
         if {"correct", "incorrect"} <= verdicts:
             found[pk] = 1.0
         elif not verdicts & {"correct", "incorrect"}:
-            found[pk] = 0.8
+            found[pk] = UNJUDGED
         elif (rate := rates.get(problem)) is not None:
-            found[pk] = round(2 * min(rate, 1 - rate) * 0.7, 3)
+            found[pk] = round(2 * min(rate, 1 - rate) * HALF_SOLVED, 3)
     return found

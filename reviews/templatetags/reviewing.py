@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import template
 from django.utils.safestring import SafeString
 
@@ -56,3 +58,29 @@ def tone(decision: str) -> str:
 def moment(iso: str) -> str:
     """An ISO time (UTC) to the minute."""
     return f"{iso[:16].replace('T', ' ')} UTC"
+
+
+_FLAGS = {
+    "has_proposals": ("with proposals", "without proposals"),
+    "verdicts_differ": ("verifiers disagree", "verifiers agree"),
+    "reviews_differ": ("people disagree", "people agree"),
+    "reviewed": ("reviewed", "not reviewed"),
+    "truncated": ("cut off", "not cut off"),
+}
+
+
+@register.filter
+def filter_words(filters: dict[str, Any]) -> str:
+    """A queue's filters as a line: "verifiers disagree, pass rate from 0.2"."""
+    return ", ".join(_filter_words(*pair) for pair in filters.items()) or "every trace"
+
+
+def _filter_words(name: str, value: Any) -> str:
+    if name in _FLAGS:
+        return _FLAGS[name][not value]
+    if isinstance(value, list):
+        value = f"{len(value)} of them" if name == "ids" else " or ".join(map(str, value))
+    for start, word in (("min_", "from"), ("max_", "up to")):
+        if name.startswith(start):
+            return f"{name.removeprefix(start).replace('_', ' ')} {word} {value}"
+    return f"{name.replace('_', ' ')} {value}"

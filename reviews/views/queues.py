@@ -25,7 +25,8 @@ from reviews.views.common import login_required, page
 from workers import dispatch
 
 PAGE = 100
-NUMBERS = ("min_chars", "max_chars", "min_pass_rate", "max_pass_rate")
+NUMBERS = ("min_chars", "max_chars")
+SHARES = ("min_pass_rate", "max_pass_rate", "min_doubt", "min_waste")
 WORDS = ("verdict", "source", "model", "problem_kind")
 FLAGS = ("has_proposals", "verdicts_differ", "reviews_differ")
 
@@ -56,7 +57,8 @@ def queue_list(request: HttpRequest, slug: str) -> HttpResponse:
 def filters_of(post: Any) -> dict[str, Any]:
     """The filters of the form; empty fields are left out."""
     found: dict[str, Any] = {n: post[n] for n in WORDS if post.get(n)}
-    found |= {n: float(post[n]) if "rate" in n else int(post[n]) for n in NUMBERS if post.get(n)}
+    found |= {n: int(post[n]) for n in NUMBERS if post.get(n)}
+    found |= {n: float(post[n]) for n in SHARES if post.get(n)}
     return found | {n: True for n in FLAGS if post.get(n)}
 
 
