@@ -87,15 +87,19 @@ def make_traces(project: Any) -> dict[str, Any]:
     source = Source.objects.create(project=project, name="made")
     texts = {f"short{i}": short_text(i) for i in range(24)}
     texts |= {"long": long_text(), "hostile": HOSTILE, "odd": ODD, "coded": CODED}
-    problem = Problem.objects.create(
-        project=project, source=source, text="What is 5 + 7? " + HOSTILE[:200],
-        text_sha256="p", norm_sha256="p", reference_answer="12", kind="math",
-    )  # fmt: skip
+    # A dispute of one test must not change what the next export does in another.
+    problems = [
+        Problem.objects.create(
+            project=project, source=source, text="What is 5 + 7? " + HOSTILE[:200],
+            text_sha256=name, norm_sha256=name, reference_answer="12", kind="math",
+        )
+        for name in ("p", "apart")
+    ]  # fmt: skip
     found = {}
     for name, text in texts.items():
         trace = Trace.objects.create(
-            project=project, problem=problem, source=source, origin="imported", identity=name,
-            model=f"model-{name}", **text_fields(text),
+            project=project, problem=problems[name == "short15"], source=source,
+            origin="imported", identity=name, model=f"model-{name}", **text_fields(text),
         )  # fmt: skip
         store_segmentation(trace, "12")
         Verdict.objects.create(
