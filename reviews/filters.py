@@ -59,13 +59,13 @@ def _share(value: Any) -> float:
 
 
 def _min_waste(value: Any) -> Any:
-    """Traces of whose characters proposals would cut at least this share (0 to 1)."""
+    """Traces of whose characters some policy would cut at least this share (0 to 1)."""
     saved = (
         CutProposal.objects.filter(segmentation__trace=OuterRef("pk"))
-        .order_by()
-        .values("segmentation__trace")
+        .values("segmentation", "policy")
         .annotate(saved=Sum(F("end") - F("start")))
-        .values("saved")
+        .order_by("-saved")
+        .values("saved")[:1]
     )
     least = F("char_count") * Value(_share(value))
     return GreaterThanOrEqual(Cast(Coalesce(Subquery(saved), 0), FloatField()), least)

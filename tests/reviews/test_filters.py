@@ -70,6 +70,11 @@ def make_trace(project: Any) -> Trace:
 
 def test_the_waste_filter_compares_proposed_cuts_with_the_length(project: Any) -> None:
     none, half, most = make_traces(project, 3)
+    again = Segmentation.objects.create(trace=half, segmenter="other", leaves=1)
+    CutProposal.objects.create(
+        segmentation=again, policy="p", start=0, end=half.char_count // 2, reason="r",
+        quote_sha256="q",
+    )  # fmt: skip
     for trace, share in ((half, 0.5), (most, 0.9)):
         made = Segmentation.objects.create(trace=trace, segmenter="s", leaves=1)
         CutProposal.objects.create(
