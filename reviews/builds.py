@@ -20,8 +20,7 @@ from curation.selection.recipe import Recipe
 SAMPLE = 1000
 BINS = 24
 REMEMBERED = 600  # seconds; pass rates may be graded anew
-# Bands of pass rates; the middle one is SwS's, 0.25 to 0.75.
-UNKNOWN = "not measured"
+UNKNOWN = "not measured"  # the band of a problem without a pass rate
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def sample(selection: Selection, recipe: Recipe) -> tuple[str, list[int], dict[s
 
 
 def band_of(rate: float | None) -> str:
-    """The band of a pass rate."""
+    """The band of a pass rate; the middle one is SwS's, 0.25 to 0.75."""
     if rate is None:
         return UNKNOWN
     if rate in (0.0, 1.0):

@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Count
+
 from curation.decontamination import standing
 from curation.models import BenchmarkHit, DuplicateMember, Trace
 from curation.selection.candidates import Candidate, Outcome
@@ -297,10 +299,14 @@ def lengths(assignment: Assignment, trace: Trace, found: Supposition | None) -> 
 
 def copies_of(problem_id: int) -> list[Json]:
     """Clusters of near-duplicates that the problem is in, and whether it is the one to use."""
-    rows = DuplicateMember.objects.filter(problem=problem_id).select_related("cluster")
+    rows = (
+        DuplicateMember.objects.filter(problem=problem_id)
+        .select_related("cluster")
+        .annotate(size=Count("cluster__members"))
+    )
     return [
         {"cluster": row.cluster_id, "method": row.cluster.method,
-         "size": row.cluster.members.count(), "kept": row.cluster.kept_id == problem_id,
+         "size": row.size, "kept": row.cluster.kept_id == problem_id,
          "uses": row.cluster.kept_id, "score": row.score}
         for row in rows.order_by("cluster")[:MOST]
     ]  # fmt: skip

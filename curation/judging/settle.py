@@ -76,16 +76,15 @@ def _combined(work: Work, subject: Subject, mine: Sequence[JudgeVote]) -> Judgem
         return None
     cast = [votes.Vote(r.order, r.number, r.verdict, r.score, r.location, r.reason) for r in mine]
     bar = float(work.settings["min_valid"])
-    if work.scoring is not None:
-        return _scored(work, subject, mine[0])
+    if (how := work.scoring) is not None:
+        return _scored(work, how, subject, mine[0])
     if work.prompt is None or work.prompt.mode == "rubric":
         return votes.combine_scores(cast, float(work.settings["threshold"]), bar)
     return votes.combine(cast, bar)
 
 
-def _scored(work: Work, subject: Subject, vote: JudgeVote) -> Judgement:
+def _scored(work: Work, how: prm.StepSettings, subject: Subject, vote: JudgeVote) -> Judgement:
     """The steps with what a process reward model said of each."""
-    how = work.scoring or prm.StepSettings()
     found = prm.read_scores(vote.text, subject.asked, how.positive)
     if found is None:
         return Judgement("error", reason=vote.reason or "unreadable", method="steps")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST
@@ -70,28 +73,26 @@ def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 def compare_checks(request: HttpRequest, slug: str) -> JsonResponse:
     """Equations, step scores and last answers of the traces that are compared."""
-    project = access.access_project(request.user, slug, Role.VIEWER)
-    try:
-        traces = asked(request, project)
-    except BadReview as error:
-        return refused(error)
-    return JsonResponse({"columns": compare.evidence_of(traces, judged(request, traces))})
-
-
-def judged(request: HttpRequest, traces: list[Trace]) -> bool:
-    """Whether this person may see verdicts on the traces' problem now."""
-    return "verdict" not in screen.hidden_from(request.user, traces[0].problem_id)
+    return said_of_columns(request, slug, Role.VIEWER, compare.evidence_of)
 
 
 @login_required
 def compare_code(request: HttpRequest, slug: str) -> JsonResponse:
     """What the sandbox says of their Python blocks; it works, so reviewers only may ask."""
-    project = access.access_project(request.user, slug, Role.REVIEWER)
+    return said_of_columns(request, slug, Role.REVIEWER, compare.code_of)
+
+
+def said_of_columns(
+    request: HttpRequest, slug: str, role: Role, say: Callable[[list[Trace], bool], list[Any]]
+) -> JsonResponse:
+    """What ``say`` tells of the traces; it is told whether this person may see verdicts now."""
+    project = access.access_project(request.user, slug, role)
     try:
         traces = asked(request, project)
     except BadReview as error:
         return refused(error)
-    return JsonResponse({"columns": compare.code_of(traces, judged(request, traces))})
+    judged = "verdict" not in screen.hidden_from(request.user, traces[0].problem_id)
+    return JsonResponse({"columns": say(traces, judged)})
 
 
 @login_required
