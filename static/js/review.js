@@ -141,7 +141,8 @@ function tellHidden() {
   const parts = [];
   if (root.classList.contains("focus")) parts.push(`focus: 1 of ${text.boxes.length} segments, . shows all`);
   else if (text.folded.size) parts.push(`${text.folded.size} segments folded`);
-  byId("all-hidden").textContent = parts.length ? ` · ${parts.join(", ")}` : "";
+  const words = parts.length ? ` · ${parts[0]}` : "";
+  if (byId("all-hidden").textContent !== words) byId("all-hidden").textContent = words;
   if (parts.length) tell(parts[0]);
 }
 let finder = null;
