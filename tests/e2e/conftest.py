@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.e2e.reviewing import log_in
 from tests.e2e.site import Site, running_site
+
+MADE: dict[str, dict[str, Any]] = {}
+BUILD = "from tests.e2e.review_world import build; build()"
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +48,29 @@ def page(browser: Any, demo: Site) -> Iterator[Any]:
     yield page
     context.close()
     assert not faults, faults
+
+
+@pytest.fixture(scope="module")
+def world(site: Site) -> dict[str, Any]:
+    """The made project, made once; its ids."""
+    if site.url not in MADE:
+        said = site.manage("shell", "-v", "0", "-c", BUILD)
+        MADE[site.url] = json.loads(said.splitlines()[-1])
+    return MADE[site.url]
+
+
+@pytest.fixture(scope="module")
+def entered(browser: Any, site: Site) -> Iterator[Callable[[str], Any]]:
+    """A browser context of a person: entered("ann")."""
+    open_ones: dict[str, Any] = {}
+
+    def enter(name: str) -> Any:
+        if name not in open_ones:
+            context = browser.new_context(viewport={"width": 1360, "height": 850})
+            log_in(context, site, name)
+            open_ones[name] = context
+        return open_ones[name]
+
+    yield enter
+    for context in open_ones.values():
+        context.close()

@@ -1,5 +1,4 @@
 """What machines foretell and score: the effect on the next export, step scores."""
-# ruff: noqa: F811
 
 from __future__ import annotations
 
@@ -8,23 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.reviewing import AXE, READY, SERIOUS, opened, press, review
 from tests.e2e.site import Site
-from tests.e2e.test_review_screen import (  # noqa: F401  fixtures
-    AXE,
-    READY,
-    entered,
-    opened,
-    press,
-    review,
-    world,
-)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-SERIOUS = (
-    "async (part) => (await axe.run(part, {resultTypes: ['violations'], exclude: [['.katex']]}))"
-    ".violations.filter(v => ['serious', 'critical'].includes(v.impact))"
-    ".map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))])"
-)
 
 
 def test_the_effect_on_the_next_export_is_told_on_asking_and_after_a_decision(

@@ -1,5 +1,4 @@
 """People around the review screen: comparing, settling, commenting, guidelines; and axe-core."""
-# ruff: noqa: F811
 
 from __future__ import annotations
 
@@ -8,16 +7,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.review_world import SLUG
+from tests.e2e.reviewing import AXE, READY, opened, press, review
 from tests.e2e.site import Site
-from tests.e2e.test_review_screen import (  # noqa: F401  fixtures
-    AXE,
-    READY,
-    entered,
-    opened,
-    press,
-    review,
-    world,
-)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -1,5 +1,4 @@
 """Reading: finding words, folding, focus, and keys that do nothing far away."""
-# ruff: noqa: F811
 
 from __future__ import annotations
 
@@ -7,17 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.reviewing import AXE, READY, SERIOUS, press, review
 from tests.e2e.site import Site
-from tests.e2e.test_review_effects import SERIOUS
-from tests.e2e.test_review_screen import (  # noqa: F401  fixtures
-    AXE,
-    READY,
-    entered,
-    opened,
-    press,
-    review,
-    world,
-)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SEGMENT = "() => [...document.querySelectorAll('.seg')].findIndex(b => b.classList.contains('now'))"

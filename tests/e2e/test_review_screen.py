@@ -2,92 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e import review_world
-from tests.e2e.review_world import PASSWORD, SLUG
+from tests.e2e.review_world import SLUG
+from tests.e2e.reviewing import READY, draft_of, log_in, opened, press, review, saved
 from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-AXE = Path(__file__).with_name("vendor") / "axe.min.js"
-READY = "#review[data-ready]"
-MADE: dict[str, dict[str, Any]] = {}
-BUILD = "from tests.e2e.review_world import build; build()"
-
-
-@pytest.fixture(scope="module")
-def world(site: Site) -> dict[str, Any]:
-    """The made project, made once; its ids."""
-    if site.url not in MADE:
-        said = site.manage("shell", "-v", "0", "-c", BUILD)
-        MADE[site.url] = json.loads(said.splitlines()[-1])
-    return MADE[site.url]
-
-
-@pytest.fixture(scope="module")
-def entered(browser: Any, site: Site) -> Iterator[Callable[[str], Any]]:
-    """A browser context of a person: entered("ann")."""
-    open_ones: dict[str, Any] = {}
-
-    def enter(name: str) -> Any:
-        if name not in open_ones:
-            context = browser.new_context(viewport={"width": 1360, "height": 850})
-            log_in(context, site, name)
-            open_ones[name] = context
-        return open_ones[name]
-
-    yield enter
-    for context in open_ones.values():
-        context.close()
-
-
-def log_in(context: Any, site: Site, name: str) -> None:
-    page = context.new_page()
-    page.goto(f"{site.url}/login/")
-    page.fill("[name=username]", name)
-    page.fill("[name=password]", PASSWORD)
-    page.click("main form button")
-    page.wait_for_url(f"{site.url}/")
-    page.close()
-
-
-@contextmanager
-def opened(context: Any, site: Site, path: str, quiet: bool = True) -> Iterator[Any]:
-    """A page of the project; with ``quiet`` an error in its console fails the test."""
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(f"{site.url}/p/{SLUG}/{path}")
-    yield page
-    page.close()
-    assert not (quiet and faults), faults
-
-
-def review(context: Any, site: Site, world: dict[str, Any], queue: str, **kwargs: Any) -> Any:
-    return opened(context, site, f"queues/{world['queues'][queue]}/next/", **kwargs)
-
-
-def press(page: Any, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def saved(page: Any) -> None:
-    page.locator("#saved", has_text=re.compile("^saved$")).wait_for()
-
-
-def draft_of(context: Any, site: Site, queue: int) -> dict[str, Any]:
-    """What the server has, asked for past the page."""
-    found = context.request.get(f"{site.url}/api/v1/assignments/?queue={queue}").json()
-    return dict(found["results"][0]["draft"])
 
 
 def test_every_character_is_on_the_page_and_the_page_says_so(
