@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
@@ -226,16 +227,20 @@ def shown(assignment: Assignment, thing: str) -> bool:
     return thing not in assignment.item.queue.hide or assignment.committed is not None
 
 
-def hidden_from(user: Any, problem_id: int) -> set[str]:
-    """What stays hidden from a person who still has to judge a trace of the problem."""
-    waiting = Assignment.objects.filter(
+def open_reviews(user: Any, problem_id: int) -> QuerySet[Assignment]:
+    """What a person took, of traces of the problem, and has not judged yet."""
+    return Assignment.objects.filter(
         user_id=user.pk or 0,
         state=Assignment.State.OPEN,
         committed__isnull=True,
         item__trace__problem_id=problem_id,
-    )
-    found = waiting.exclude(item__queue__hide=[]).values_list("item__queue__hide", flat=True)
-    return {thing for hide in found for thing in hide}
+    ).select_related("item")
+
+
+def hidden_from(user: Any, problem_id: int) -> set[str]:
+    """What stays hidden from a person who still has to judge a trace of the problem."""
+    waiting = open_reviews(user, problem_id).exclude(item__queue__hide=[])
+    return {thing for hide in waiting.values_list("item__queue__hide", flat=True) for thing in hide}
 
 
 def state_of(

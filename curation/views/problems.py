@@ -24,6 +24,7 @@ from curation.models import (
     Verdict,
 )
 from curation.views import search
+from curation.views.blind import held_back
 from curation.views.common import (
     PAGE,
     Filter,
@@ -187,6 +188,8 @@ def problem(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One problem, all its traces and what is known of it."""
     project = access.access_project(request.user, slug)
     found = access.access_object(request.user, Problem, pk, project=project)
+    if (instead := held_back(request, project, found.pk)) is not None:
+        return instead
     traces = Trace.objects.filter(problem=found).select_related("endpoint")
     shown = keyset(
         traces.defer("text", "messages", "manifest", "upstream", "metadata"),

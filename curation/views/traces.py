@@ -22,6 +22,7 @@ from curation.models import (
 )
 from curation.proof_results import turn_tables
 from curation.views import reader
+from curation.views.blind import held_back
 from curation.views.common import Filter, filtered, is_filtered, keyset, page
 from curation.views.verdicts import newest_verdicts
 
@@ -130,6 +131,8 @@ def trace(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One trace with its leaves, proposals, verdicts, origin and what was derived from it."""
     project = access.access_project(request.user, slug)
     found = access.access_object(request.user, Trace, pk, project=project)
+    if (instead := held_back(request, project, found.problem_id, found)) is not None:
+        return instead
     segmentation = Segmentation.objects.filter(trace=found).order_by("-pk").first()
     policies, policy, cuts = proposals_of(segmentation, request.GET.get("policy", ""))
     others = Trace.objects.filter(problem_id=found.problem_id).exclude(pk=pk).defer(*HEAVY)
