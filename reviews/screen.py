@@ -12,6 +12,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from curation.models import CutProposal, Difficulty, Segment, Segmentation, Trace, Verdict
+from curation.segmentation.boxes import boxes, slices
 from curation.segmentation.kinds import KINDS
 from curation.templatetags.whittle import HUE_OF
 from reviews.markup import body
@@ -19,8 +20,6 @@ from reviews.models import Assignment, Review
 from reviews.schema import ReviewSchema
 from reviews.submission import quote_hash
 
-SLICE = 1500  # characters of a plain slice where a trace is not segmented
-MAX_PIECE = 6000  # a longer leaf (code, display maths) is shown in several boxes
 # Boxes are handed to the browser in chunks of about this height (review.css, .chunk), which it lays
 # out one after the other. A line of the screen holds about so many characters.
 CHUNK_PIXELS = 1400
@@ -36,7 +35,8 @@ HUES = ("exec", "plan", "check", "back", "final", "restate", "other")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One box of the screen; ``start`` and ``end`` are code points of the trace's text."""
+    """One box of the screen; ``start`` and ``end`` are code points of the trace's text. It is shown
+    and addressed by ``number``, which counts from 1."""
 
     index: int
     start: int
@@ -46,6 +46,10 @@ class Piece:
     text: str
     first_correct: bool
     heading: str
+
+    @property
+    def number(self) -> int:
+        return self.index + 1
 
 
 def newest_segmentation(trace: Trace) -> Segmentation | None:
@@ -69,27 +73,13 @@ def part_name(path: list[str]) -> str:
     return inner.replace("_", " ").replace("Solution ", "Attempt ")
 
 
-def slices(text: str) -> list[tuple[int, int]]:
-    """The text in slices of about ``SLICE`` characters, cut at a line end where there is one."""
-    found, at = [], 0
-    while at < len(text):
-        end = min(at + SLICE, len(text))
-        line = text.rfind("\n", at + SLICE // 3, end)
-        if end < len(text) and line > at:
-            end = line + 1
-        found.append((at, end))
-        at = end
-    return found
-
-
 def pieces_of(trace: Trace, segmentation: Segmentation | None) -> list[Piece]:
     """Every character of the text, in boxes."""
     first = segmentation.first_correct if segmentation else None
     pieces: list[Piece] = []
     part = None
     for start, end, kind, now in ranges_of(trace, segmentation):
-        for low in range(start, end, MAX_PIECE):
-            high = min(end, low + MAX_PIECE)
+        for low, high in boxes(start, end):
             hit = first is not None and low <= first < high
             heading = now if now != part else ""
             part = now
@@ -131,8 +121,8 @@ def box_html(piece: Piece, first: bool, prefix: str = "s") -> str:
     maths = " data-maths" if MATHS.search(piece.text) else ""
     mark = ' data-first=""' if first and piece.first_correct else ""
     return (
-        f'<div class="seg hue-{hue_of(piece.kind)}" id="{prefix}{piece.index}"{mark}>'
-        f'<a class="n" href="#{prefix}{piece.index}" tabindex="-1">{piece.index + 1}</a>'
+        f'<div class="seg hue-{hue_of(piece.kind)}" id="{prefix}{piece.number}"{mark}>'
+        f'<a class="n" href="#{prefix}{piece.number}" tabindex="-1">{piece.number}</a>'
         f'<div class="model-text"{maths} dir="auto">{body(piece.text)}</div></div>'
     )
 

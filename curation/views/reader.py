@@ -9,21 +9,25 @@ from dataclasses import dataclass, field
 from curation import charts
 from curation.charts import Svg
 from curation.models import CutProposal, Segment, Segmentation, Trace
+from curation.segmentation.boxes import boxes, first_numbers, slices
 from curation.segmentation.components import find_components
 from curation.templatetags.whittle import hue
 
 PAGE_LEAVES = 400
 PAGE_CHARACTERS = 150_000
 LEAF_CHARACTERS = 40_000
-PLAIN_LEAF = 4_000
 MAP_SPANS = 1_500
 
 
 @dataclass(slots=True)
 class Piece:
-    """One leaf on the page. Positions are code points of the trace's text."""
+    """One box on the page: a leaf or a part of a long one. Positions are code points of the text.
 
-    index: int
+    ``leaf`` is the stored index of its leaf; ``number`` is what the page shows and links to.
+    """
+
+    number: int
+    leaf: int
     start: int
     end: int
     kind: str
@@ -37,13 +41,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A run of leaves under the same parent, for the outline; ``page`` is where it begins.
+    """A run of leaves under one parent, for the outline; it begins at ``number`` on ``page``.
 
     ``parts`` names the components of an attempt with their number.
     """
 
     label: str
-    index: int
+    number: int
     page: int
     characters: int
     depth: int
@@ -78,9 +82,7 @@ def leaves_of(trace: Trace, segmentation: Segmentation | None) -> list[Leaf]:
         rows = Segment.objects.filter(segmentation=segmentation).order_by("index")
         found = rows.values_list("start", "end", "kind", "path")
         return [Leaf(start, end, kind, tuple(path)) for start, end, kind, path in found]
-    size = len(trace.text)
-    starts = range(0, size, PLAIN_LEAF)
-    return [Leaf(start, min(size, start + PLAIN_LEAF), "text") for start in starts]
+    return [Leaf(start, end, "text") for start, end in slices(trace.text)]
 
 
 def page_starts(leaves: Sequence[Leaf]) -> list[int]:
@@ -100,17 +102,16 @@ def _inside(leaf: Leaf, cuts: Sequence[CutProposal]) -> bool:
     return any(2 * (min(c.end, leaf.end) - max(c.start, leaf.start)) > size for c in cuts)
 
 
-def _piece(index: int, leaf: Leaf, text: str) -> Piece:
-    end = min(leaf.end, leaf.start + LEAF_CHARACTERS)
-    return Piece(
-        index=index,
-        start=leaf.start,
-        end=leaf.end,
-        kind=leaf.kind,
-        hue=hue(leaf.kind),
-        text=text[leaf.start : end],
-        clipped=end < leaf.end,
-    )
+def _pieces(index: int, leaf: Leaf, number: int, text: str) -> list[Piece]:
+    """The boxes of one leaf; of a very long one the first ``LEAF_CHARACTERS`` only."""
+    found = [
+        Piece(number + n, index, start, end, leaf.kind, hue(leaf.kind), text[start:end])
+        for n, (start, end) in enumerate(boxes(leaf.start, leaf.end))
+        if start < leaf.start + LEAF_CHARACTERS
+    ]
+    if found:
+        found[-1].clipped = found[-1].end < leaf.end
+    return found
 
 
 def outline(
@@ -118,6 +119,7 @@ def outline(
 ) -> list[Branch]:
     """Where each part and attempt begins, with its length in characters and its components."""
     parts = components(text, leaves)
+    numbers = first_numbers((leaf.start, leaf.end) for leaf in leaves)
     heads: list[list[int | str]] = []
     open_path: tuple[str, ...] = ()
     for i, leaf in enumerate(leaves):
@@ -135,7 +137,7 @@ def outline(
     return [
         Branch(
             str(name),
-            int(i),
+            numbers[int(i)],
             bisect_right(starts, int(i)),
             int(size),
             int(level),
@@ -185,7 +187,9 @@ def read(
     number = min(max(1, wanted_page), len(starts))
     low = starts[number - 1]
     high = starts[number] if number < len(starts) else len(leaves)
-    pieces = [_piece(i, leaves[i], trace.text) for i in range(low, high)]
+    numbers = first_numbers((leaf.start, leaf.end) for leaf in leaves)
+    shown = range(low, high)
+    pieces = [p for i in shown for p in _pieces(i, leaves[i], numbers[i], trace.text)]
     mark(pieces, leaves, cuts, segmentation.first_correct if segmentation else None)
     tally: dict[str, int] = {}
     for leaf in leaves:
@@ -209,7 +213,7 @@ def mark(
 ) -> None:
     """Put proposals and the first correct answer onto the pieces they begin in."""
     for piece in pieces:
-        piece.cut = _inside(leaves[piece.index], cuts)
+        piece.cut = _inside(leaves[piece.leaf], cuts)
         piece.proposals = [c for c in cuts if piece.start <= c.start < piece.end]
         if first_correct is not None:
             piece.first_correct = piece.start <= first_correct < piece.end

@@ -85,7 +85,7 @@ text.onMove((i) => {
   side.where(checked(i));
   tellHidden();
   clearTimeout(linked);
-  linked = setTimeout(() => history.replaceState(null, "", `#s${i}`), 400);
+  linked = setTimeout(() => history.replaceState(null, "", `#s${i + 1}`), 400);
 });
 /* Said beside the place until the next move. */
 const tell = (words) => { byId("where-flags").textContent = words; };
@@ -346,7 +346,7 @@ function fromHash() {
   const hash = location.hash;
   const range = hash.match(/^#c(\d+)-(\d+)$/), box = hash.match(/^#s(\d+)$/);
   if (range) text.goTo(+range[1]);
-  else text.go(box ? Math.min(text.boxes.length - 1, +box[1]) : 0, box ? "center" : "nearest");
+  else text.go(box ? Math.max(0, Math.min(text.boxes.length, +box[1]) - 1) : 0, box ? "center" : "nearest");
 }
 addEventListener("hashchange", fromHash);
 text.restoreReading(data.draft?.read);
