@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from curation.models import Problem, Project, Trace
 from reviews import codecheck, evidence, scores, screen
+from reviews.chains import longest_chain
 from reviews.guidelines import current_guideline
 from reviews.models import Preference
 from reviews.submission import BadReview, number, text_of
@@ -30,7 +31,7 @@ class Column:
     answer: str
     html: SafeString
     chars: int
-    boxes: int
+    starts: list[int]  # where each box begins, in code points
     anchors: list[tuple[int, str]]  # (box, a result that stands there for the first time)
 
 
@@ -65,7 +66,7 @@ def column_of(
     return Column(
         trace, verdicts.get(trace.pk, ""), answers.get(trace.pk, ""),
         html,
-        trace.char_count, len(pieces), results(pieces),
+        trace.char_count, [p.start for p in pieces], results(pieces),
     )  # fmt: skip
 
 
@@ -113,21 +114,19 @@ def results(pieces: list[screen.Piece]) -> list[tuple[int, str]]:
 def align(columns: list[Column]) -> list[list[int]]:
     """Rows of boxes that belong together: places where all columns first state the same result.
 
-    Each row holds one box per column; rows go forward in every column. The longest such chain is
-    not looked for: results are taken in the order of the first column, and one that would go back
-    in another column is left out.
+    Each row holds one box per column, the first row the beginnings; rows go forward in every
+    column. Of the results that all columns state as many line up as can (``longest_chain``).
     """
     if not columns:
         return []
-    places = [dict((value, box) for box, value in reversed(c.anchors)) for c in columns]
-    rows = [[0] * len(columns)]
-    for _, value in columns[0].anchors:
-        if not all(value in place for place in places):
-            continue
-        row = [place[value] for place in places]
-        if all(now > before for now, before in zip(row, rows[-1], strict=True)):
-            rows.append(row)
-    return rows
+    places = [{value: box for box, value in reversed(c.anchors)} for c in columns]
+    shared = [
+        tuple(place[value] for place in places)
+        for value in places[0]
+        if all(value in place for place in places)
+    ]
+    rows = longest_chain([boxes for boxes in shared if min(boxes) > 0])
+    return [[0] * len(columns), *(list(row) for row in rows)]
 
 
 def clusters(columns: list[Column]) -> list[dict[str, Any]]:

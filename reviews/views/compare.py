@@ -43,11 +43,8 @@ def compare_page(request: HttpRequest, slug: str) -> HttpResponse:
     state = {
         "traces": [t.pk for t in traces],
         "rows": compare.align(columns),
-        "boxes": [c.boxes for c in columns],
         "chars": [c.chars for c in columns],
-        "starts": [
-            [p.start for p in screen.pieces_of(t, screen.newest_segmentation(t))] for t in traces
-        ],
+        "starts": [c.starts for c in columns],
     }
     context = {
         "owner": project,

@@ -14,13 +14,13 @@ byId("aligned").textContent = data.rows.length > 1 ? `${data.rows.length - 1} sh
 const top = (column, box) => columns[column][box].getBoundingClientRect().top - scrollers[column].getBoundingClientRect().top + scrollers[column].scrollTop;
 /* Where the other column should be, between the two rows that the first column is between. */
 function follow(from, to) {
-  const at = scrollers[from].scrollTop;
-  const rows = [...data.rows, null];
-  let low = data.rows[0], high = null;
-  for (const row of rows) {
-    if (row === null) break;
-    if (top(from, row[from]) <= at + 40) low = row; else { high = row; break; }
+  const at = scrollers[from].scrollTop, rows = data.rows;
+  let i = 0, past = rows.length;  // rows go forward in every column, so they can be searched
+  while (past - i > 1) {
+    const middle = (i + past) >> 1;
+    if (top(from, rows[middle][from]) <= at + 40) i = middle; else past = middle;
   }
+  const low = rows[i], high = rows[past];
   const a0 = top(from, low[from]), b0 = top(to, low[to]);
   const a1 = high ? top(from, high[from]) : scrollers[from].scrollHeight, b1 = high ? top(to, high[to]) : scrollers[to].scrollHeight;
   return b0 + (a1 > a0 ? (at - a0) / (a1 - a0) : 0) * (b1 - b0);

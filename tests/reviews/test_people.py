@@ -213,14 +213,6 @@ def test_an_order_of_traces_is_stored_with_where_they_part(project: Any, user: A
             compare.save_preference(project, user, {"ranking": bad})
 
 
-def test_columns_line_up_where_they_first_state_the_same_results() -> None:
-    def column(*anchors: tuple[int, str]) -> Any:
-        return compare.Column(None, "", "", "", 0, 9, list(anchors))  # type: ignore[arg-type]
-
-    rows = compare.align([column((1, "12"), (3, "40"), (5, "77")), column((2, "12"), (1, "77"))])
-    assert rows == [[0, 0], [1, 2]]
-
-
 def test_agreement_of_a_queue_from_its_rows(project: Any, user: Any, bob: Any) -> None:  # noqa: F811
     queue = make_queue(project, 2, overlap=2)
     label = {"start": 0, "end": 7, "label": 1}
