@@ -4,7 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from reviews import api
-from reviews.views import compare, people, queues, screen
+from reviews.views import asked, compare, people, queues, screen
 
 router = SimpleRouter()
 router.register("queues", api.Queues, basename="queues")
@@ -58,5 +58,5 @@ urlpatterns = [
     path(f"{P}guidelines/preview/", people.guideline_preview, name="guideline_preview"),
     path(f"{P}notices/", people.notices, name="notices"),
     path(f"{P}adjudicate/", people.adjudicate, name="adjudicate"),
-    path(f"{P}review-schema/", people.schema_page, name="review_schema"),
+    path(f"{P}review-schema/", asked.schema_page, name="review_schema"),
 ]

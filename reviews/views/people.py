@@ -1,4 +1,4 @@
-"""Guidelines, comments, notices, adjudication, quality, the review schema."""
+"""Guidelines, comments, notices, adjudication, quality."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from curation import access, charts
@@ -16,7 +15,6 @@ from curation.models import Trace
 from curation.models.project import Role
 from reviews import adjudication, comments, guidelines, quality, queues
 from reviews.models import Comment, Queue, QueueItem, Review
-from reviews.schema import BadSchema, parse_schema, schema_of
 from reviews.submission import BadReview
 from reviews.views.common import body_of, login_required, page, refused
 
@@ -184,27 +182,3 @@ def quality_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         if len(days) > 1
         else "",
     )
-
-
-@login_required
-def schema_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """What reviewers are asked: labels, span names, reasons of cuts, limits; as JSON."""
-    project = access.access_project(request.user, slug, Role.REVIEWER)
-    role = access.require(request.user, project, Role.REVIEWER)
-    text = json.dumps((project.settings or {}).get("review") or {}, indent=2, ensure_ascii=False)
-    if request.method == "POST":
-        access.require(request.user, project, Role.CURATOR)
-        text = request.POST.get("schema", "")
-        try:
-            data = json.loads(text or "{}")
-            parse_schema(data)
-            project.settings = (project.settings or {}) | {"review": data}
-            project.save(update_fields=["settings"])
-            messages.success(request, "Saved")
-            return redirect("review_schema", slug)
-        except BadSchema as error:
-            messages.error(request, str(error))
-        except ValueError:
-            messages.error(request, "Not JSON")
-    return page(request, project, role, "schema", text=text, schema=schema_of(project),
-                address=reverse("review_schema", args=[slug]))  # fmt: skip
