@@ -6,25 +6,38 @@ export const covers = (cuts, r) => cuts.some((c) => c.start <= r.start && r.end 
 /* Ranges as CSS highlights, so that parts of a box are marked without a change of the page. After
    every change of a page the browser goes over all ranges of all highlights (17 ms a key for 400 of
    them), so only those of boxes near the screen are given to it, anew when scrolling has ended. */
-const NEAR = 12;  // boxes before and behind what is on screen
+const NEAR = 12;    // boxes before and behind what is on screen
+const MOST = 1000;  // ranges of one highlight: a letter that is looked for stands everywhere
 function painter(text, seen) {
   const can = typeof Highlight !== "undefined" && CSS.highlights;
-  const layers = new Map();  // name -> box -> [{start, end}]
+  const layers = new Map();  // name -> {near, boxes: box -> [{start, end}]}
   let timer = 0;
 
+  /* What is on screen first, then as many boxes around it as are near. */
+  function around(on, near) {
+    const low = on[0] ?? 0, high = on.at(-1) ?? 0, order = [];
+    for (let i = low; i <= high; i++) order.push(i);
+    for (let far = 1; far <= near; far++) order.push(high + far, low - far);
+    return order.filter((i) => i >= 0 && i < text.boxes.length);
+  }
   function show() {
-    const on = seen(), low = (on[0] ?? 0) - NEAR, high = (on.at(-1) ?? 0) + NEAR;
-    for (const [name, boxes] of layers) {
-      const places = [];
-      for (let i = Math.max(0, low); i <= Math.min(high, text.boxes.length - 1); i++) {
-        for (const r of boxes.get(i) || []) places.push(text.domRange(i, r.start, r.end));
+    const on = seen();
+    for (const [name, { near, boxes }] of layers) {
+      const there = [];
+      for (const i of around(on, near)) {
+        for (const r of boxes.get(i) || []) {
+          const place = there.length < MOST && text.domRange(i, r.start, r.end);
+          if (place) there.push(place);
+        }
       }
-      const there = places.filter(Boolean);
-      if (there.length) CSS.highlights.set(name, new Highlight(...there)); else CSS.highlights.delete(name);
+      if (!there.length) { CSS.highlights.delete(name); continue; }
+      const marks = new Highlight(...there);
+      if (name === "find-now") marks.priority = 1;  // it lies over "find"
+      CSS.highlights.set(name, marks);
     }
   }
   const soon = () => { clearTimeout(timer); timer = setTimeout(show, 100); };
-  function paint(name, list) {
+  function paint(name, list, near = NEAR) {
     if (!can || (!list.length && !layers.has(name))) return;
     const boxes = new Map();
     for (const r of list) {
@@ -32,7 +45,7 @@ function painter(text, seen) {
         if (boxes.has(i)) boxes.get(i).push(r); else boxes.set(i, [r]);
       }
     }
-    layers.set(name, boxes);
+    layers.set(name, { near, boxes });
     soon();
   }
   text.view.addEventListener("scroll", () => { if (layers.size) soon(); }, { passive: true });

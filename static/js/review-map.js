@@ -38,6 +38,17 @@ export function makeMap(element, text, lay, data) {
       pen.fillRect(x * canvas.width, r.start * scale(), width * canvas.width, Math.max(2, (r.end - r.start) * scale()));
     }
   }
+  /* One line for all places of a line of pixels: what is looked for may stand anywhere. */
+  function ticks(pen, ranges) {
+    const high = Math.max(2, window.devicePixelRatio || 1);
+    let last = -high;
+    for (const r of ranges) {
+      const y = Math.round(r.start * scale());
+      if (y - last < high) continue;
+      pen.fillRect(canvas.width * 0.22, y, canvas.width * 0.5, high);
+      last = y;
+    }
+  }
   function paint() {
     queued = false;
     if (!canvas.width) return;
@@ -50,6 +61,8 @@ export function makeMap(element, text, lay, data) {
       bars(pen, last.labels.filter((l) => l.label === -1), colours.bad, 0.74, 0.26);
       bars(pen, last.spans, colours.accent, 0.74, 0.13);
     }
+    pen.fillStyle = colours.ink;
+    ticks(pen, data.found || []);
     bars(pen, data.low || [], colours.bad, 0.58, 0.14);
     for (const a of data.answers) {
       pen.fillStyle = a.matches === true ? colours.ok : a.matches === false ? colours.bad : colours.warn;

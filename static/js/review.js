@@ -147,7 +147,7 @@ function tellHidden() {
 }
 let finder = null;
 async function find() {
-  finder ||= import("./review-find.js").then((m) => m.makeFind(text, draw));
+  finder ||= import("./review-find.js").then((m) => m.makeFind(text, draw, (hits) => { data.found = hits; map.later(); }));
   (await finder).open();
 }
 function compare() {

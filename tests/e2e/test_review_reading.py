@@ -6,33 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.reviewing import AXE, READY, SERIOUS, press, review
+from tests.e2e.reviewing import READY, press, review
 from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SEGMENT = "() => [...document.querySelectorAll('.seg')].findIndex(b => b.classList.contains('now'))"
-
-
-def test_words_are_found_without_becoming_commands(
-    entered: Any, site: Site, world: dict[str, Any]
-) -> None:
-    with review(entered("ann"), site, world, "long") as page:
-        page.wait_for_selector(READY)
-        press(page, "/")
-        page.wait_for_selector("#find[open]")
-        page.keyboard.type("step 50: we")
-        press(page, "Enter")
-        page.locator("#find-said", has_text="1 of 1 segments").wait_for()
-        assert "Step 50: we" in page.inner_text(".seg.now")
-        assert page.locator(".seg.cut").count() == 0
-        page.evaluate(AXE.read_text())
-        assert not page.evaluate(SERIOUS, "#find")
-        page.fill("#find-q", "no such words")
-        press(page, "Enter")
-        page.locator("#find-said", has_text="nowhere").wait_for()
-        press(page, "Escape", "j")
-        assert page.locator("#find[open]").count() == 0
-        assert "Step 51: we" in page.inner_text(".seg.now")
 
 
 def test_a_folded_attempt_is_one_row_that_says_what_it_hides(
