@@ -7,6 +7,7 @@ viewBox; the style sheet scales the picture and colours it by class.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,15 @@ class Series:
 
     name: str
     points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class DayLine:
+    """A named line over days: a value (None: not known) and what its dot says, for each day."""
+
+    name: str
+    values: Sequence[float | None]
+    notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +294,71 @@ def line(series: Sequence[Series], label: str, *, x_label: str = "", y_label: st
         last = _finite(s.points)[-1:]
         if len(series) > 1 and last:
             parts.append(_text(frame.right, y(last[0][1]) - 5, s.name, "note-text", "end"))
+    return _svg(label, frame.height, parts)
+
+
+def _day_axes(frame: Frame, days: Sequence[dt.date], y: Scale, y_label: str) -> list[str]:
+    """The y axis of ``_axes`` over days, of which at most six are named."""
+    x = _day_scale(frame, days)
+    parts = [_line(frame.left, frame.bottom, frame.right, frame.bottom)]
+    for tick in nice_ticks(y.low, y.high):
+        parts.append(_line(frame.left, y(tick), frame.right, y(tick)))
+        parts.append(_text(frame.left - 6, y(tick) + 4, number(tick), "tick", "end"))
+    every = -(-len(days) // 6)
+    for day in days[::every]:
+        name = f"{day.day} {day:%b}"
+        parts.append(_text(x(day.toordinal()), frame.bottom + 15, name, "tick", "middle"))
+    parts.append(_text(0, frame.top - 2, y_label, "note-text"))
+    return parts
+
+
+def _day_scale(frame: Frame, days: Sequence[dt.date]) -> Scale:
+    low, high = days[0].toordinal(), days[-1].toordinal()
+    return Scale(low, high, frame.left + 18, frame.right - 18)
+
+
+def over_days(
+    days: Sequence[dt.date], lines: Sequence[DayLine], label: str, *, y_label: str = ""
+) -> Svg:
+    """Lines over consecutive days (oldest first) between 0, or the least value, and 1."""
+    known = [v for each in lines for v in each.values if v is not None]
+    if not known:
+        return empty(label)
+    frame = Frame(200)
+    x, y = _day_scale(frame, days), Scale(min(0.0, *known), 1, frame.bottom, frame.top + 8)
+    parts = _day_axes(frame, days, y, y_label)
+    for i, each in enumerate(lines):
+        spots = [
+            (day.toordinal(), value, note)
+            for day, value, note in zip(days, each.values, each.notes, strict=True)
+            if value is not None
+        ]
+        css = _css("curve", f"s{i % 4}")
+        path = _path([(at, value) for at, value, _ in spots], x, y)
+        parts.append(f'<path d="{path}" class="{css}"/>')
+        for at, value, note in spots:
+            spot = f'cx="{_at(x(at))}" cy="{_at(y(value))}" r="3.2"'
+            parts.append(f'<circle {spot} class="mark"><title>{escape(note)}</title></circle>')
+        key = frame.left + 130 * i
+        parts.append(f'<path d="M{key} {frame.height - 4}h18" class="{css}"/>')
+        parts.append(_text(key + 24, frame.height, each.name, "note-text"))
+    return _svg(label, frame.height + 6, parts)
+
+
+def day_bars(
+    days: Sequence[dt.date], counts: Sequence[int], notes: Sequence[str], label: str
+) -> Svg:
+    """One bar a day (oldest first); ``notes`` are what each says when pointed at."""
+    if not days:
+        return empty(label)
+    frame = Frame(170)
+    x, y = _day_scale(frame, days), Scale(0, max(1, *counts), frame.bottom, frame.top + 8)
+    span = days[-1].toordinal() - days[0].toordinal() + 1
+    width = min(28.0, 0.7 * (frame.right - frame.left) / span)
+    parts = _day_axes(frame, days, y, "reviews a day")
+    for day, count, note in zip(days, counts, notes, strict=True):
+        left, top = x(day.toordinal()) - width / 2, y(count)
+        parts.append(_rect((left, top, width, frame.bottom - top), "", note))
     return _svg(label, frame.height, parts)
 
 

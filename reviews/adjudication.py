@@ -5,20 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.urls import reverse
 
 from curation.models import Project
 from reviews.agreement import differing_ranges
 from reviews.consensus import current_reviews
-from reviews.models import Assignment, QueueItem, Review
+from reviews.models import Assignment, Notification, QueueItem, Review
 from reviews.queues import reopen
+from reviews.submission import BadReview
 
 
 def disputed(project: Project) -> QuerySet[QueueItem]:
-    """Finished items whose reviewers chose different decisions and that nobody has settled."""
+    """Finished items whose reviewers chose different decisions and that nobody has settled.
+
+    What counts is the newest review of each: who changes their mind does not disagree with anyone.
+    """
+    newer = Review.objects.filter(
+        item=OuterRef("item"), user=OuterRef("user"), pk__gt=OuterRef("pk")
+    )
+    current = Review.objects.filter(~Exists(newer), item=OuterRef("pk")).order_by().values("item")
+    kinds = current.annotate(n=Count("decision", distinct=True)).values("n")
     return (
         QueueItem.objects.filter(queue__project=project, gold__isnull=True, finished=True)
-        .annotate(kinds=Count("reviews__decision", distinct=True))
+        .annotate(kinds=Subquery(kinds))
         .filter(kinds__gt=1)
         .exclude(pk__in=Review.objects.filter(adjudicates=True).values("item"))
         .select_related("queue", "trace__problem")
@@ -28,7 +38,12 @@ def disputed(project: Project) -> QuerySet[QueueItem]:
 
 
 def begin(item: QueueItem, user: Any) -> Assignment:
-    """A place beyond the overlap for the person who settles the item."""
+    """A place beyond the overlap for the person who settles the item.
+
+    BadReview where there is nothing to settle: a gold item, or one that nobody has judged.
+    """
+    if item.gold is not None or not item.reviews.exists():
+        raise BadReview("nothing_to_settle", "nobody has judged this item, or it is gold")
     with transaction.atomic():
         row, made = Assignment.objects.get_or_create(
             item=item, user=user, defaults={"adjudicates": True, "lease_until": item.created_at}
@@ -37,6 +52,21 @@ def begin(item: QueueItem, user: Any) -> Assignment:
             # Somebody who judged the item before settles it: the old review stays as it is.
             Assignment.objects.filter(pk=row.pk).update(adjudicates=True)
     return reopen(row.pk)
+
+
+def tell(item: QueueItem, settled: Review) -> None:
+    """A notice for each reviewer whose decision was another than the one that settles."""
+    name, project = settled.user.get_username(), item.queue.project
+    Notification.objects.bulk_create(
+        Notification(
+            user_id=review.user_id, project=project, kind="adjudicated",
+            url=reverse("read", args=[project.slug, item.trace_id]),
+            text=f"{name} settled trace {item.trace_id} as {settled.get_decision_display()};"
+            f" you said {review.get_decision_display()}",
+        )
+        for review in current_reviews(item)
+        if review.user_id != settled.user_id and review.decision != settled.decision
+    )  # fmt: skip
 
 
 def views_of(item: QueueItem) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django.db.models.functions import Now
+from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers
@@ -12,14 +14,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from curation import access
-from curation.api.base import Editable, ReadOnly, Scoped, documented, project_for
+from curation.api.base import (
+    Editable,
+    ReadOnly,
+    Scoped,
+    allowed_projects,
+    documented,
+    project_for,
+)
 from curation.api.errors import Conflict
 from curation.api.serializers import Base
 from curation.api.training import body_of
-from curation.models import Trace
+from curation.jobs import JobError
+from curation.models import Project, Trace
 from curation.models.project import Role
 from reviews import adjudication, comments, compare, decisions, guidelines, manage, quality, queues
 from reviews.consequences import consequences
+from reviews.filters import matching
 from reviews.models import (
     Assignment,
     Comment,
@@ -47,15 +58,43 @@ class QueueSerializer(Base):
         fields = ["id", "project", "name", "filters", *SETTINGS, "created_at"]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        project = self.project_of()
         for name in set(attrs) & set(SETTINGS):
             try:
-                attrs[name] = manage.CHECKS[name](attrs[name])
+                attrs |= manage.checked(project, {name: attrs[name]})
             except decisions.BadReview as error:
                 raise serializers.ValidationError({name: str(error)}) from error
+        try:
+            matching(project, attrs.get("filters") or {})
+        except JobError as error:
+            raise serializers.ValidationError({"filters": str(error)}) from error
         return super().validate(attrs)
+
+    def project_of(self) -> Project:
+        if self.instance is not None:
+            return cast(Queue, self.instance).project
+        return project_for(self.context["request"], self.initial_data.get("project"), Role.CURATOR)
+
+    def update(self, instance: Queue, validated_data: dict[str, Any]) -> Queue:
+        """Settings as the page stores them: another overlap or policy settles the items anew."""
+        given = {name: validated_data.pop(name) for name in SETTINGS if name in validated_data}
+        super().update(instance, validated_data)
+        return manage.configure(instance, given) if given else instance
 
 
 class QueueItemSerializer(serializers.ModelSerializer[QueueItem]):
+    gold = serializers.SerializerMethodField()
+
+    @extend_schema_field({"type": "object", "nullable": True})
+    def get_gold(self, item: QueueItem) -> dict[str, Any] | None:
+        """The expected answer, for curators: who is measured by it must not know it is gold."""
+        return item.gold if item.queue.project_id in self.curated else None
+
+    @cached_property
+    def curated(self) -> set[int]:
+        mine = allowed_projects(self.context["request"], Role.CURATOR)
+        return set(mine.values_list("pk", flat=True))
+
     class Meta:
         model = QueueItem
         fields = ["id", "queue", "trace", "position", "savings", "doubt", "reason", "gold",
@@ -100,15 +139,26 @@ class Queues(Editable):
     serializer_class = QueueSerializer
     filters = {"name": "name"}
 
+    def perform_destroy(self, instance: Queue) -> None:
+        """A queue in which somebody has judged stays, as its reviews do: 409."""
+        self.check_role(instance)
+        if Review.objects.filter(item__queue=instance).exists():
+            raise Conflict("people have judged in this queue: it stays; pause it instead")
+        instance.delete()
+
     @extend_schema(request=None, responses=AssignmentSerializer)
     @action(detail=True, methods=["post"])
     def next(self, request: Request, pk: str | None = None) -> Response:
-        """Lease the caller's next item; 204 when there is none."""
+        """Lease the caller's next item; 204 when there is none, the header Whittle-Reason says why.
+
+        Reasons: paused, for_others, screened, empty, none_for_you, all_done.
+        """
         queue: Queue = self.get_object()
         access.require(request.user, queue.project, Role.REVIEWER)
         assignment = queues.next_assignment(queue, request.user)
         if assignment is None:
-            return Response(status=204)
+            why = queues.why_nothing(queue, request.user)
+            return Response(status=204, headers={"Whittle-Reason": why})
         return Response(AssignmentSerializer(assignment).data)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
@@ -123,6 +173,7 @@ class Queues(Editable):
                 "progress": {"total": done.total, "finished": done.finished, "open": done.open},
                 "people": [vars_of(p) for p in quality.people(queue)],
                 "agreement": vars_of(quality.agreement_of(queue)),
+                "days": [vars_of(day) for day in quality.over_time(queue)],
             }
         )
 
@@ -133,9 +184,8 @@ class Queues(Editable):
         queue: Queue = self.get_object()
         access.require(request.user, queue.project, Role.CURATOR)
         data = body_of(request)
-        items = [i for i in data.get("items") or [] if type(i) is int]
         try:
-            done = manage.bulk(queue, str(data.get("action")), items, data)
+            done = manage.bulk(queue, str(data.get("action")), data.get("items"), data)
         except decisions.BadReview as error:
             raise refused(error) from error
         return Response({"changed": done})
@@ -148,7 +198,7 @@ def vars_of(record: Any) -> dict[str, Any]:
 
 @documented("queue-items")
 class QueueItems(ReadOnly):
-    queryset = QueueItem.objects.all()
+    queryset = QueueItem.objects.all().select_related("queue")
     serializer_class = QueueItemSerializer
     project_path = "queue__project"
     filters = {"queue": "queue", "trace": "trace", "finished": "finished"}
@@ -159,7 +209,10 @@ class QueueItems(ReadOnly):
         """A place beyond the overlap, to settle what the reviews of the item disagree on."""
         item: QueueItem = self.get_object()
         access.require(request.user, item.queue.project, Role.CURATOR)
-        return Response(AssignmentSerializer(adjudication.begin(item, request.user)).data)
+        try:
+            return Response(AssignmentSerializer(adjudication.begin(item, request.user)).data)
+        except decisions.BadReview as error:
+            raise refused(error) from error
 
 
 @documented("assignments")
@@ -199,7 +252,11 @@ class Assignments(ReadOnly):
         kept = data.get("draft")
         if not isinstance(kept, dict):
             raise serializers.ValidationError({"draft": "an object is needed"})
-        _, other = queues.save_draft(assignment, kept, data.get("rev"), data.get("force") is True)
+        force = data.get("force") is True
+        try:
+            _, other = queues.save_draft(assignment, kept, data.get("rev"), force)
+        except decisions.BadReview as error:
+            raise refused(error) from error
         if other is not None:
             raise Conflict("the draft was changed elsewhere; what you sent is kept as a copy")
         assignment.refresh_from_db()
@@ -208,8 +265,12 @@ class Assignments(ReadOnly):
     @extend_schema(request=OpenApiTypes.OBJECT)
     @action(detail=True, methods=["post"])
     def skip(self, request: Request, pk: str | None = None) -> Response:
+        """Give the item back with ``{"reason"}``; the lead reads it, others get the item."""
         assignment: Assignment = self.get_object()
-        queues.skip(assignment, str(body_of(request).get("reason") or ""))
+        try:
+            queues.skip(assignment, str(body_of(request).get("reason") or ""))
+        except decisions.BadReview as error:
+            raise refused(error) from error
         assignment.refresh_from_db()
         return Response(self.get_serializer(assignment).data)
 
@@ -248,11 +309,17 @@ class Assignments(ReadOnly):
 
 @documented("reviews")
 class Reviews(ReadOnly):
+    """Judgements. Who does not curate sees their own, and others' once an item is finished."""
+
     queryset = Review.objects.all().prefetch_related("step_labels")
     serializer_class = ReviewSerializer
     project_path = "item__queue__project"
     filters = {"trace": "trace", "queue": "item__queue", "decision": "decision", "user": "user",
                "adjudicates": "adjudicates"}  # fmt: skip
+
+    def get_queryset(self) -> Any:
+        curated = allowed_projects(self.request, Role.CURATOR)
+        return super().get_queryset().filter(manage.readable(self.request.user, curated))
 
 
 class PreferenceSerializer(Base):
@@ -389,9 +456,17 @@ class NotificationSerializer(Base):
 class Notifications(ReadOnly):
     """The caller's own notices."""
 
+    write_scope = "review"
     queryset = Notification.objects.all().select_related("project")
     serializer_class = NotificationSerializer
     filters = {"kind": "kind"}
 
     def get_queryset(self) -> Any:
         return super().get_queryset().filter(user_id=self.request.user.pk)
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    @action(detail=False, methods=["post"])
+    def read(self, request: Request) -> Response:
+        """Mark as read: all of the caller's notices, or those that the filters name."""
+        rows = self.get_queryset().filter(read_at=None)
+        return Response({"read": rows.update(read_at=Now())})

@@ -155,6 +155,11 @@ def notices(project: Project, user: Any) -> list[Notification]:
     return list(Notification.objects.filter(project=project, user=user).order_by("-pk")[:100])
 
 
-def mark_read(project: Project, user: Any) -> int:
-    rows = Notification.objects.filter(project=project, user=user, read_at=None)
-    return rows.update(read_at=Now())
+def mark_read(project: Project, user: Any, notice: int | None = None) -> str:
+    """Mark one notice as read and return its address, or all of them ("")."""
+    rows = Notification.objects.filter(project=project, user=user)
+    if notice is None:
+        rows.filter(read_at=None).update(read_at=Now())
+        return ""
+    rows.filter(pk=notice, read_at=None).update(read_at=Now())
+    return rows.filter(pk=notice).values_list("url", flat=True).first() or ""

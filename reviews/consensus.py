@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import F
+
 from curation import jobs
 from curation.models import ReviewOutcome, Trace
 from reviews import pruning
@@ -21,8 +23,41 @@ OUTCOME = {
 
 
 def current_reviews(item: QueueItem) -> list[Review]:
-    """The newest review of each reviewer."""
-    return list(item.reviews.order_by("user", "-pk").distinct("user"))
+    """The newest review of each reviewer, also when it was made again under a newer guideline."""
+    reviews = list(item.reviews.order_by("user", "-pk").distinct("user"))
+    if item.only_for_id is not None or not reviews:
+        return reviews
+    again = Review.objects.filter(
+        trace=item.trace_id, item__only_for=F("user"), item__queue__project=item.queue.project_id
+    ).order_by("user", "-pk")
+    later = {r.user_id: r for r in again.distinct("user")}
+    return [newer_of(r, later.get(r.user_id)) for r in reviews]
+
+
+def newer_of(review: Review, again: Review | None) -> Review:
+    """A decision made again counts in place of the one before, also where that one settled."""
+    if again is None or again.pk < review.pk:
+        return review
+    again.adjudicates = review.adjudicates
+    return again
+
+
+def target_of(item: QueueItem, user: Any) -> QueueItem:
+    """The item whose outcome a review changes.
+
+    Where a person looks again at a decision of their own (a guideline's queue), that is the item
+    where they first made it: one person alone must not replace what several agreed on.
+    """
+    if item.only_for_id is None:
+        return item
+    first = (
+        Review.objects.filter(trace=item.trace_id, user=user, item__only_for=None)
+        .filter(item__queue__project=item.queue.project_id, item__gold__isnull=True)
+        .select_related("item__queue")
+        .order_by("-pk")
+        .first()
+    )
+    return first.item if first else item
 
 
 def single(reviews: list[Review]) -> str:

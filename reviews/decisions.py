@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from curation.disputes import say_wrong
 from curation.models import Outbox, Trace
-from reviews import consensus
+from reviews import adjudication, consensus
 from reviews.models import Assignment, Guideline, QueueItem, Review, StepLabel
 from reviews.queues import LeaseExpired, places_left
 from reviews.schema import BadSchema, check_values, schema_of
@@ -59,6 +59,8 @@ def submit(assignment: Assignment, epoch: int, submission: Submission) -> Review
         if item.gold is None:
             finish(item, trace, review)
         announce(item, review)
+        if review.adjudicates:
+            adjudication.tell(item, review)
     return review
 
 
@@ -67,7 +69,7 @@ def check_lease(current: Assignment, epoch: int, item: QueueItem) -> None:
         raise LeaseExpired("this item was opened again elsewhere")
     if current.adjudicates:
         return
-    if current.state == Assignment.State.OPEN and places_left(item, current.user) < 1:
+    if current.state != Assignment.State.DONE and places_left(item, current.user) < 1:
         raise LeaseExpired("the lease ran out and others have judged this item meanwhile")
 
 
@@ -86,10 +88,14 @@ def check_coverage(item: QueueItem, current: Assignment, submission: Submission)
 
 def finish(item: QueueItem, trace: Trace, review: Review) -> None:
     """Conclude once as many people as the overlap asks for have judged, or one adjudicated."""
-    done = item.assignments.filter(state=Assignment.State.DONE, adjudicates=False).count()
-    if done >= item.queue.overlap or review.adjudicates:
+    target = consensus.target_of(item, review.user)
+    done = target.assignments.filter(state=Assignment.State.DONE, adjudicates=False).count()
+    enough = done >= target.queue.overlap or review.adjudicates
+    if enough or target.pk != item.pk:
         QueueItem.objects.filter(pk=item.pk).update(finished=True)
-        consensus.conclude(item, trace)
+    if enough or target.finished:
+        QueueItem.objects.filter(pk=target.pk).update(finished=True)
+        consensus.conclude(target, trace)
 
 
 def announce(item: QueueItem, review: Review) -> None:
@@ -117,6 +123,8 @@ def commit(assignment: Assignment, decision: str, seconds: float | None) -> dict
 
 
 def store(item: QueueItem, trace: Trace, assignment: Assignment, submission: Submission) -> Review:
+    if submission.first_error is not None and submission.first_error >= max(1, trace.char_count):
+        raise BadReview("bad_first_error", f"first_error: the text has {trace.char_count}")
     guideline = Guideline.objects.filter(project=trace.project_id).order_by("-version").first()
     first = (assignment.committed or {}).get("decision") or submission.decision
     if item.queue.hide and not assignment.committed:

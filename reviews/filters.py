@@ -26,8 +26,16 @@ from reviews.models import Review
 UNJUDGED, HALF_SOLVED = 0.8, 0.7
 
 
-def _verdict(value: Any) -> Q:
-    return Q(verdicts__verdict__in=value if isinstance(value, list) else [value])
+def _words(path: str) -> Any:
+    """One word, or a list of which any will do."""
+
+    def condition(value: Any) -> Q:
+        words = value if isinstance(value, list) else [value]
+        if not all(isinstance(word, str) and "\x00" not in word for word in words):
+            raise TypeError("words are needed")
+        return Q(**{f"{path}__in": words})
+
+    return condition
 
 
 def _verdicts_differ(value: Any) -> Q:
@@ -93,12 +101,12 @@ def _reviewed(value: Any) -> Q:
 
 # Filter -> its condition. Only these keys are taken from a request.
 FILTERS: dict[str, Any] = {
-    "verdict": _verdict,
-    "source": lambda value: Q(source__name=value),
-    "model": lambda value: Q(model=value),
-    "origin": lambda value: Q(origin=value),
-    "problem_kind": lambda value: Q(problem__kind=value),
-    "category": lambda value: Q(problem__category=value),
+    "verdict": _words("verdicts__verdict"),
+    "source": _words("source__name"),
+    "model": _words("model"),
+    "origin": _words("origin"),
+    "problem_kind": _words("problem__kind"),
+    "category": _words("problem__category"),
     "min_chars": lambda value: Q(char_count__gte=int(value)),
     "max_chars": lambda value: Q(char_count__lte=int(value)),
     "has_proposals": lambda value: Q(segmentations__proposals__isnull=not value),
@@ -114,15 +122,17 @@ FILTERS: dict[str, Any] = {
 }
 
 
-def matching(project: Project, filters: dict[str, Any]) -> QuerySet[Trace]:
+def matching(project: Project, filters: Any) -> QuerySet[Trace]:
     """Traces that a queue's filters ask for; JobError for an unknown filter or a bad value."""
+    if not isinstance(filters, dict):
+        raise JobError("bad_filter", "filters: an object is needed")
     found = Trace.objects.filter(project=project).exclude(origin=Trace.Origin.DERIVED)
     for name, value in filters.items():
         if name not in FILTERS:
             raise JobError("unknown_filter", f"no such filter: {name}")
         try:
             found = found.filter(FILTERS[name](value))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise JobError("bad_filter", f"{name}: {value!r} is not possible") from error
     return found.distinct()
 

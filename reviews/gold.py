@@ -7,6 +7,7 @@ are gold, and who falls short of the asked accuracy gets no more.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from reviews.models import Assignment, Queue, QueueItem, Review
@@ -45,11 +46,15 @@ def expected(item: QueueItem, review: Review) -> bool:
 
 
 def first_reviews(queue: Queue, user: Any = None) -> list[Review]:
-    """The first review by each person of each gold item: a second look does not mend accuracy."""
+    """The first review by each person of each gold item: a second look does not mend accuracy.
+
+    Who wrote the review that an item's answer was taken from is not measured by it.
+    """
     rows = Review.objects.filter(item__queue=queue).filter(item__gold__isnull=False)
     if user is not None:
         rows = rows.filter(user=user)
-    return list(rows.order_by("item", "user", "pk").distinct("item", "user").select_related("item"))
+    rows = rows.order_by("item", "user", "pk").distinct("item", "user").select_related("item")
+    return [r for r in rows if (r.item.gold or {}).get("author") != r.user_id]
 
 
 def accuracy(queue: Queue, user: Any) -> tuple[int, int]:
@@ -58,12 +63,37 @@ def accuracy(queue: Queue, user: Any) -> tuple[int, int]:
     return sum(expected(r.item, r) for r in rows), len(rows)
 
 
+@dataclass(frozen=True)
+class Screening:
+    """How one person stands: gold items asked for (at most what the queue has), right, counted."""
+
+    asked: int
+    right: int
+    counted: int
+    accuracy: float  # asked for
+    passed: bool | None  # None: not through yet
+
+
+def screening_of(queue: Queue, user: Any) -> Screening:
+    """A skipped gold item counts as one that was not right until enough others are answered.
+
+    Else who skips them all would never be measured.
+    """
+    asked = int((queue.screening or {}).get("items") or 0)
+    if asked:
+        asked = min(asked, queue.items.filter(gold__isnull=False).count())
+    wanted = float((queue.screening or {}).get("accuracy") or 0)
+    if not asked:
+        return Screening(0, 0, 0, wanted, True)
+    right, answered = accuracy(queue, user)
+    skipped = Assignment.objects.filter(
+        item__queue=queue, item__gold__isnull=False, user=user, state=Assignment.State.SKIPPED
+    ).count()
+    counted = max(answered, min(answered + skipped, asked))
+    passed = None if counted < asked else right / counted >= wanted
+    return Screening(asked, right, counted, wanted, passed)
+
+
 def screened(queue: Queue, user: Any) -> bool | None:
     """True: passed, or nothing is asked; None: not through yet; False: fell short."""
-    asked = int((queue.screening or {}).get("items") or 0)
-    if not asked:
-        return True
-    right, answered = accuracy(queue, user)
-    if answered < asked:
-        return None
-    return right / answered >= float(queue.screening.get("accuracy") or 0)
+    return screening_of(queue, user).passed

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import nh3
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.urls import reverse
-from django.utils.safestring import SafeString, mark_safe
-from markdown_it import MarkdownIt
 
 from curation.models import Project
+from reviews.guideline_text import MAX_TEXT, render
 from reviews.models import Guideline, Notification, Queue, QueueItem, Review, StepLabel
 from reviews.submission import BadReview
 
-MAX_TEXT = 200_000
-TAGS = {
-    "a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "hr", "i", "li",
-    "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
-}  # fmt: skip
-_MARKDOWN = MarkdownIt("js-default", {"html": False, "linkify": False}).disable("image")
-
+__all__ = ["affected", "check_rule", "current_guideline", "history", "publish", "render", "stale"]
+LISTS = ("decisions", "cut_reasons", "spans", "labels", "queues")
 
 def _labelled(value: Any) -> Q:
     rows = StepLabel.objects.filter(review=OuterRef("pk"))
@@ -49,14 +42,6 @@ def _any(conditions: Any) -> Q:
     return found
 
 
-def render(text: str) -> SafeString:
-    """Markdown as safe HTML: no raw HTML, no images, links open nothing by themselves."""
-    html = _MARKDOWN.render(text[:MAX_TEXT])
-    clean = nh3.clean(html, tags=TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https"},
-                      link_rel="noopener noreferrer nofollow")  # fmt: skip
-    return mark_safe(clean)  # noqa: S308  cleaned by nh3 with an allow-list
-
-
 def current_guideline(project: Project) -> Guideline | None:
     return Guideline.objects.filter(project=project).order_by("-version").first()
 
@@ -67,11 +52,12 @@ def check_rule(rule: Any) -> dict[str, Any]:
     for name, value in rule.items():
         if name not in RULES:
             raise BadReview("bad_rule", f"affects: {name} is not one of {', '.join(RULES)}")
-        is_list = name in {"decisions", "cut_reasons", "spans", "labels", "queues"}
-        if is_list != isinstance(value, list):
-            raise BadReview(
-                "bad_rule", f"affects: {name} needs {'a list' if is_list else 'yes/no'}"
-            )
+        if name in LISTS and not (isinstance(value, list) and value):
+            raise BadReview("bad_rule", f"affects: {name} needs a list with something in it")
+        if name not in LISTS and not isinstance(value, bool):
+            raise BadReview("bad_rule", f"affects: {name} needs yes or no (true, false)")
+    if unknown := {str(v) for v in rule.get("decisions", [])} - set(Review.Decision.values):
+        raise BadReview("bad_rule", f"affects: no such decision: {', '.join(sorted(unknown))}")
     return rule
 
 
@@ -79,9 +65,11 @@ def affected(project: Project, rule: dict[str, Any], before: int) -> QuerySet[Re
     """Current reviews made under an older version that the rule names; none for an empty rule."""
     if not rule:
         return Review.objects.none()
+    # Of a trace, not of an item: what was made again in a guideline's queue replaces the first.
     newer = Review.objects.filter(
-        item=OuterRef("item"), user=OuterRef("user"), pk__gt=OuterRef("pk")
-    )
+        trace=OuterRef("trace"), user=OuterRef("user"), pk__gt=OuterRef("pk"),
+        item__gold__isnull=True, item__queue__project=project,
+    )  # fmt: skip
     found = Review.objects.filter(
         Q(guideline_version__lt=before) | Q(guideline_version=None),
         ~Exists(newer),
@@ -131,6 +119,12 @@ def recheck_queue(
     project: Project, guideline: Guideline, person: int, reviews: list[Review]
 ) -> None:
     name = get_user_model().objects.get(pk=person).get_username()
+    traces = list(dict.fromkeys(r.trace_id for r in reviews))
+    # What an older version asked for and nobody has begun is asked for once, by the newer one.
+    QueueItem.objects.filter(
+        only_for=person, trace__in=traces, finished=False, assignments__isnull=True,
+        queue__project=project,
+    ).delete()  # fmt: skip
     queue, _ = Queue.objects.get_or_create(
         project=project,
         name=f"Guideline v{guideline.version}: {name}"[:100],
@@ -142,13 +136,14 @@ def recheck_queue(
                 queue=queue, trace_id=pk, position=i, only_for_id=person,
                 reason=f"guideline v{guideline.version}: {guideline.summary}"[:200],
             )
-            for i, pk in enumerate(dict.fromkeys(r.trace_id for r in reviews))
+            for i, pk in enumerate(traces)
         ),
         ignore_conflicts=True,
     )  # fmt: skip
     Notification.objects.create(
-        user_id=person, project=project, kind="recheck", url=reverse("queues", args=[project.slug]),
-        text=f"Guideline v{guideline.version} may change {len(reviews)} of your decisions",
+        user_id=person, project=project, kind="recheck",
+        url=reverse("queue", args=[project.slug, queue.pk]),
+        text=f"Guideline v{guideline.version} may change {len(traces)} of your decisions",
     )  # fmt: skip
 
 

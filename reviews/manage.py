@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import BooleanField, Exists, ExpressionWrapper, Max, OuterRef, Q
 from django.db.models.functions import Now
 
+from curation.models import Project, ReviewOutcome
+from reviews import consensus
 from reviews.consensus import POLICIES
 from reviews.models import Assignment, Queue, QueueItem, Review, SavedView
 from reviews.submission import BadReview
 
-ACTIONS = ("to the front", "to the end", "remove", "release", "make gold", "no longer gold")
+ACTIONS = ("to the front", "to the end", "remove", "release", "offer again", "make gold",
+           "no longer gold")  # fmt: skip
 HIDEABLE = ("teacher", "verdict", "proposals", "others")
 VIEW_KEYS = ("state", "decision", "person", "verdict", "doubt")
 MOST_OVERLAP = 20
@@ -23,25 +25,61 @@ MOST_OVERLAP = 20
 
 def configure(queue: Queue, data: dict[str, Any]) -> Queue:
     """Change settings; BadReview names the one that is wrong and nothing is stored."""
-    changes = {name: CHECKS[name](value) for name, value in data.items() if name in CHECKS}
-    if unknown := set(data) - set(CHECKS):
-        raise BadReview("bad_setting", f"no such setting: {', '.join(sorted(unknown))}")
+    changes = checked(queue.project, data)
+    before = (queue.overlap, queue.policy)
     for name, value in changes.items():
         setattr(queue, name, value)
-    queue.save(update_fields=[*changes])
-    if "overlap" in changes:
-        settle(queue)
+    with transaction.atomic():
+        queue.save(update_fields=[*changes])
+        if before != (queue.overlap, queue.policy):
+            settle(queue)
     return queue
 
 
+def checked(project: Project, data: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are stored; BadReview names the one that is wrong."""
+    if unknown := set(data) - set(CHECKS):
+        raise BadReview("bad_setting", f"no such setting: {', '.join(sorted(unknown))}")
+    changes = {name: CHECKS[name](value) for name, value in data.items()}
+    names = set(changes.get("members") or [])
+    known = project.memberships.filter(user__username__in=names).values_list(
+        "user__username", flat=True
+    )
+    if strangers := names - set(known):
+        raise BadReview("bad_members", f"members: not in this project: {', '.join(strangers)}")
+    return changes
+
+
 def settle(queue: Queue) -> None:
-    """After another overlap: which items are finished follows from the reviews there are."""
-    with transaction.atomic():
-        for item in queue.items.select_for_update().filter(gold__isnull=True):
-            done = item.assignments.filter(state="done", adjudicates=False).count()
-            finished = done >= queue.overlap
-            if finished != item.finished:
-                QueueItem.objects.filter(pk=item.pk).update(finished=finished)
+    """After another overlap or policy: what is finished, and its outcome, from the reviews there.
+
+    An outcome is a new row, and only made where it differs from the one that the same reviews
+    made before.
+    """
+    rows = queue.items.select_for_update(of=("self",)).filter(gold__isnull=True)
+    rows = rows.filter(Exists(Review.objects.filter(item=OuterRef("pk"))))
+    for item in rows.select_related("queue", "trace"):
+        said = item.reviews.filter(adjudicates=False).values("user").distinct().count()
+        settled = item.reviews.filter(adjudicates=True).exists()
+        finished = settled or said >= queue.overlap
+        if finished != item.finished:
+            QueueItem.objects.filter(pk=item.pk).update(finished=finished)
+        if finished and item.only_for_id is None:
+            renew_outcome(item)
+
+
+def renew_outcome(item: QueueItem) -> None:
+    """The outcome of an item anew, unless the trace's newest says the same or is another's."""
+    wanted = consensus.outcome_of(item, item.trace, consensus.current_reviews(item))
+    newest = ReviewOutcome.objects.filter(trace=item.trace_id).order_by("-pk").first()
+    if newest is not None:
+        mine = set(item.reviews.values_list("pk", flat=True))
+        same = (newest.decision, newest.cuts, newest.policy, sorted(newest.reviews)) == (
+            wanted.decision, wanted.cuts, wanted.policy, sorted(wanted.reviews),
+        )  # fmt: skip
+        if same or not mine & set(newest.reviews):
+            return
+    consensus.conclude(item, item.trace)
 
 
 def _overlap(value: Any) -> int:
@@ -110,16 +148,15 @@ CHECKS: dict[str, Any] = {
 
 def from_form(post: Any) -> dict[str, Any]:
     """The settings of the page's form in the shape of the API."""
-    try:
-        screening = json.loads(post.get("screening") or "{}")
-    except ValueError as error:
-        raise BadReview("bad_screening", "screening: JSON is needed") from error
+    items = post.get("screening_items") or ""
+    accuracy = post.get("screening_accuracy") or 0
+    screening = {"items": whole(items), "accuracy": accuracy} if items not in ("", "0") else {}
     return {
         "overlap": post.get("overlap"),
         "order": post.get("order"),
         "policy": post.get("policy"),
         "hide": post.getlist("hide"),
-        "members": (post.get("members") or "").replace(",", " ").split(),
+        "members": post.getlist("members"),
         "gold_share": post.get("gold_share"),
         "min_coverage": post.get("min_coverage"),
         "screening": screening,
@@ -127,10 +164,17 @@ def from_form(post: Any) -> dict[str, Any]:
     }
 
 
-def bulk(queue: Queue, action: str, chosen: list[int], data: Any) -> int:
+def whole(value: Any) -> Any:
+    """A number of a form as an int; anything else stays, for the check to refuse."""
+    return int(value) if str(value).isascii() and str(value).isdigit() else value
+
+
+def bulk(queue: Queue, action: str, chosen: Any, data: Any) -> int:
     """Do one action to items of the queue; how many it changed."""
     if action not in ACTIONS:
         raise BadReview("bad_action", f"action: one of {', '.join(ACTIONS)}")
+    if not isinstance(chosen, list) or not chosen or not all(type(i) is int for i in chosen):
+        raise BadReview("bad_items", "items: choose at least one, by its id")
     with transaction.atomic():
         rows = queue.items.select_for_update().filter(pk__in=chosen)
         items = list(rows)
@@ -142,9 +186,14 @@ def bulk(queue: Queue, action: str, chosen: list[int], data: Any) -> int:
             ids = [item.pk for item in items]
             held = Assignment.objects.filter(item__in=ids, state="open", lease_until__gt=Now())
             return held.update(lease_until=Now())
+        if action == "offer again":
+            skipped = Assignment.objects.filter(item__in=[i.pk for i in items], state="skipped")
+            return skipped.update(state="open", lease_until=Now(), finished_at=None)
         if action == "make gold":
             return sum(make_gold(item, data.get("decision")) for item in items)
-        return rows.filter(gold__isnull=False).update(gold=None)
+        done = rows.filter(gold__isnull=False).update(gold=None)
+        settle(queue)
+        return done
 
 
 def move(queue: Queue, items: list[QueueItem], first: bool) -> int:
@@ -158,9 +207,12 @@ def move(queue: Queue, items: list[QueueItem], first: bool) -> int:
 
 
 def remove(items: list[QueueItem]) -> int:
-    """Take items out that nobody has judged; a judged item stays, as its reviews do."""
-    judged = set(Review.objects.filter(item__in=items).values_list("item", flat=True))
-    free = [item.pk for item in items if item.pk not in judged]
+    """Take items out that nobody has judged or begun: what is typed there is somebody's work."""
+    kept = set(Review.objects.filter(item__in=items).values_list("item", flat=True))
+    begun = Assignment.objects.filter(item__in=items, state="open")
+    begun = begun.filter(Q(lease_until__gt=Now()) | ~Q(draft={}))
+    kept |= set(begun.values_list("item", flat=True))
+    free = [item.pk for item in items if item.pk not in kept]
     QueueItem.objects.filter(pk__in=free).delete()
     return len(free)
 
@@ -172,16 +224,35 @@ def make_gold(item: QueueItem, decision: Any = None) -> int:
     if decision:
         gold = {"decision": _one_of("decision", Review.Decision.values)(decision)}
     elif review is not None:
-        gold = {"decision": review.decision, "first_error": review.first_error, "within": 200}
+        gold = {"decision": review.decision, "first_error": review.first_error, "within": 200,
+                "author": review.user_id}  # fmt: skip
     if not gold:
         raise BadReview("bad_gold", "a decision is needed for an item that nobody has judged")
     return QueueItem.objects.filter(pk=item.pk).update(gold=gold, finished=False)
 
 
-def holders(items: Iterable[QueueItem]) -> dict[int, list[Assignment]]:
-    """Item -> its assignments, for the page."""
+def readable(user: Any, curated: Any) -> Q:
+    """Which reviews a person may read: in projects they curate (``curated``) all, else their own.
+
+    Others' reviews follow when an item is finished: whoever may still judge it must not see what
+    others said, and never what they said of a gold item.
+    """
+    own = Q(item__queue__project__in=curated) | Q(user=user)
+    return own | Q(item__finished=True, item__gold__isnull=True)
+
+
+def holders(items: Iterable[QueueItem], only: Any = None) -> dict[int, list[Assignment]]:
+    """Item -> its assignments, for the page; with ``only`` those of one person.
+
+    Each has ``expired``: open, but its lease has run out on the database's clock.
+    """
     found: dict[int, list[Assignment]] = {}
     rows = Assignment.objects.filter(item__in=[i.pk for i in items]).select_related("user")
+    rows = rows.annotate(expired=ExpressionWrapper(
+        Q(state="open", lease_until__lte=Now()), output_field=BooleanField()
+    ))  # fmt: skip
+    if only is not None:
+        rows = rows.filter(user=only)
     for row in rows.defer("draft").order_by("pk"):
         found.setdefault(row.item_id, []).append(row)
     return found

@@ -42,7 +42,7 @@ class Queue(models.Model):
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="queues")
     name = models.CharField(max_length=100)
-    # What fills it: allow-listed keys of reviews.queues.FILTERS.
+    # What fills it: allow-listed keys of reviews.filters.FILTERS.
     filters = models.JSONField(default=dict, blank=True)
     overlap = models.IntegerField(default=1)
     order = models.CharField(max_length=10, choices=Order.choices, default=Order.POSITION)
@@ -72,7 +72,7 @@ class QueueItem(models.Model):
     trace = models.ForeignKey(Trace, models.CASCADE, related_name="queue_items")
     position = models.IntegerField()
     savings = models.IntegerField(default=0)  # characters that proposals would drop
-    doubt = models.FloatField(default=0)  # how unsure machines and people are, reviews.queues
+    doubt = models.FloatField(default=0)  # how unsure machines and people are, reviews.filters
     reason = models.CharField(max_length=200, blank=True)  # why it stands here
     # What a gold item must come out as: {"decision", "first_error", "cuts"}; null: not gold.
     gold = models.JSONField(null=True, blank=True)

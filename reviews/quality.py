@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,13 @@ from django.db.models import Avg, Count, Sum
 from django.db.models.functions import TruncDate
 
 from curation.models import Trace
-from reviews import agreement, gold, tokens
+from reviews import agreement, coverage, gold, tokens
 from reviews.models import Queue, Review, StepLabel
 from reviews.schema import schema_of
 
 TOKEN = re.compile(r"\S+")
 TOLERANCES = (0, 100, 500, 2000)  # characters
+MOST_DAYS = 90  # drawn
 MOST_ITEMS = 500  # items with several reviews that the figures are made of, newest first
 
 
@@ -33,6 +34,10 @@ class Person:
     right: int
     answered: int
     changed: int  # decisions that differ from the one before hidden things were shown
+    # Share of the pairs with others' decisions on the same items that are equal; None: no pair.
+    agrees: float | None = None
+    pairs: int = 0
+    screening: str = ""  # "passed", "not through", "stopped"; empty where nothing is asked
     per_day: list[tuple[dt.date, int]] = field(default_factory=list)
 
 
@@ -52,6 +57,29 @@ class Agreement:
     pairs: list[tuple[str, str, int, float | None]]
 
 
+@dataclass(frozen=True)
+class Day:
+    """One day of a queue. Shared items count on the day of their last review."""
+
+    day: dt.date
+    reviews: int
+    items: int  # judged by several people
+    equal: float | None  # share of equal decisions on them
+    alpha: float | None  # Krippendorff's, of all shared items up to this day
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was on screen: for each of ``coverage.PARTS`` equal parts of a text, means over reviews.
+
+    ``shares`` are of the part's characters, 0 to 1; ``seconds`` that it was on screen.
+    """
+
+    reviews: int
+    shares: list[float]
+    seconds: list[float]
+
+
 def people(queue: Queue) -> list[Person]:
     """Everyone who has judged in the queue, most reviews first."""
     rows = (
@@ -62,6 +90,7 @@ def people(queue: Queue) -> list[Person]:
     )
     changed = changed_minds(queue)
     days = per_day(queue)
+    agreed = with_others(queue)
     answers: dict[int, list[bool]] = defaultdict(list)
     for review in gold.first_reviews(queue):
         answers[review.user_id].append(gold.expected(review.item, review))
@@ -69,10 +98,28 @@ def people(queue: Queue) -> list[Person]:
         Person(
             row["user__username"], row["n"], row["total"] or 0.0, row["mean"], row["seen"],
             sum(answers[row["user"]]), len(answers[row["user"]]), changed.get(row["user"], 0),
+            *agreed.get(row["user"], (None, 0)), screening_word(queue, row["user"]),
             days[row["user"]],
         )
         for row in rows
     ]  # fmt: skip
+
+
+def with_others(queue: Queue) -> dict[int, tuple[float | None, int]]:
+    """Person -> (share of equal decisions among the pairs with others, pairs)."""
+    equal: dict[int, list[bool]] = defaultdict(list)
+    for by in reviews_by_item(queue).values():
+        for user, review in by.items():
+            equal[user] += [review.decision == o.decision for u, o in by.items() if u != user]
+    return {user: (sum(same) / len(same), len(same)) for user, same in equal.items()}
+
+
+def screening_word(queue: Queue, user: int) -> str:
+    """How a person stands with the queue's screening, in words; empty where nothing is asked."""
+    found = gold.screening_of(queue, user)
+    if not found.asked:
+        return ""
+    return {True: "passed", False: "stopped", None: "not through"}[found.passed]
 
 
 def changed_minds(queue: Queue) -> dict[int, int]:
@@ -197,10 +244,37 @@ def pairs_of(items: dict[int, dict[int, Review]]) -> list[tuple[str, str, int, f
     ]
 
 
-def over_time(queue: Queue) -> list[tuple[dt.date, int, float | None]]:
-    """(day, items of several people, share of equal decisions), by the day of the last review."""
-    days: dict[dt.date, list[list[str]]] = defaultdict(list)
+def over_time(queue: Queue) -> list[Day]:
+    """The newest ``MOST_DAYS`` days on which something was judged, oldest first."""
+    counts: Counter[dt.date] = Counter()
+    for of_person in per_day(queue).values():
+        counts.update(dict(of_person))
+    rows: dict[dt.date, list[list[str]]] = defaultdict(list)
     for by in reviews_by_item(queue).values():
         last = max(r.created_at for r in by.values()).date()
-        days[last].append([r.decision for r in by.values()])
-    return [(day, len(rows), agreement.percent(rows)) for day, rows in sorted(days.items())]
+        rows[last].append([r.decision for r in by.values()])
+    found, so_far = [], []
+    for day in sorted(counts | Counter({d: 0 for d in rows})):
+        so_far += rows.get(day, [])
+        here = rows.get(day, [])
+        share, alpha = agreement.percent(here), agreement.alpha(so_far) if here else None
+        found.append(Day(day, counts[day], len(here), share, alpha))
+    return found[-MOST_DAYS:]
+
+
+def seen(queue: Queue) -> Seen | None:
+    """Which parts of the texts were on screen, in the newest reviews that say; None: none does."""
+    rows = (
+        Review.objects.filter(item__queue=queue, trace__char_count__gt=0)
+        .exclude(read=[])
+        .order_by("-pk")
+        .values_list("read", "trace__char_count")[:MOST_ITEMS]
+    )
+    profiles = [coverage.profile(read, chars) for read, chars in rows]
+    if not profiles:
+        return None
+    shares, seconds = (
+        [sum(column) / len(profiles) for column in zip(*each, strict=True)]
+        for each in zip(*profiles, strict=True)
+    )
+    return Seen(len(profiles), shares, seconds)

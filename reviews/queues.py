@@ -1,27 +1,22 @@
-"""Filling queues and handing out their items under renewable leases."""
+"""Handing out the items of queues under renewable leases."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
 
-from curation.jobs import JobContext, JobError
-from curation.models import Project, Trace
 from reviews import gold
 from reviews.drafts import save_draft
-from reviews.filters import FILTERS, doubts, matching
 from reviews.models import Assignment, Queue, QueueItem
+from reviews.submission import BadReview
 
-BLOCK = 500
-DEFAULT_LIMIT = 1000
-
-
-__all__ = ["FILTERS", "LeaseExpired", "Progress", "matching", "save_draft"]
+__all__ = ["LeaseExpired", "Progress", "save_draft"]
 
 
 class LeaseExpired(Exception):
@@ -35,67 +30,6 @@ class Progress:
     total: int
     finished: int
     open: int
-
-
-def run_fill(ctx: JobContext) -> None:
-    """Job ``queue``: put matching traces into a queue, longest proposed savings first.
-
-    Params: ``queue`` (name; made if missing), ``filters``, ``limit``, ``overlap``. A trace that
-    stands in the queue already is left where it is.
-    """
-    queue = queue_of(ctx.project, ctx.params)
-    limit = int(ctx.params.get("limit") or DEFAULT_LIMIT)
-    wanted = wanted_traces(ctx.project, queue.filters, limit)
-    ctx.set_total(len(wanted))
-    added = ctx.job.counts.get("added", 0)  # by an attempt of this job that was killed
-    ctx.restart_counts(wanted=len(wanted), existing=0, added=added)
-    for start in range(0, len(wanted), BLOCK):
-        with ctx.chunk():
-            block = wanted[start : start + BLOCK]
-            added += add_items(queue, block)
-            ctx.advance(len(block))
-            ctx.job.counts |= {"added": added, "existing": max(0, ctx.job.done - added)}
-
-
-def queue_of(project: Project, params: dict[str, Any]) -> Queue:
-    name = str(params.get("queue") or "").strip()
-    if not name:
-        raise JobError("bad_params", "queue: a name is needed")
-    defaults = {"filters": params.get("filters") or {}, "overlap": int(params.get("overlap") or 1)}
-    queue, _ = Queue.objects.get_or_create(project=project, name=name, defaults=defaults)
-    return queue
-
-
-def wanted_traces(project: Project, filters: dict[str, Any], limit: int) -> list[tuple[int, int]]:
-    """(trace id, characters that proposals would save), most savings first."""
-    ids = matching(project, filters).values("pk")
-    rows = (
-        Trace.objects.filter(pk__in=ids)
-        .annotate(
-            savings=Coalesce(
-                Sum(F("segmentations__proposals__end") - F("segmentations__proposals__start")), 0
-            )
-        )
-        .order_by("-savings", "pk")
-        .values_list("pk", "savings")[:limit]
-    )
-    return [(pk, int(savings)) for pk, savings in rows]
-
-
-def add_items(queue: Queue, block: list[tuple[int, int]]) -> int:
-    """Append items; how many were new."""
-    have = set(
-        queue.items.filter(trace__in=[pk for pk, _ in block]).values_list("trace", flat=True)
-    )
-    position = queue.items.aggregate(n=Count("pk"))["n"]
-    new = [(pk, savings) for pk, savings in block if pk not in have]
-    doubt = doubts([pk for pk, _ in new])
-    items = [
-        QueueItem(queue=queue, trace_id=pk, position=position + n, savings=savings, doubt=doubt[pk])
-        for n, (pk, savings) in enumerate(new)
-    ]
-    QueueItem.objects.bulk_create(items, ignore_conflicts=True)
-    return len(new)
 
 
 ORDER = {
@@ -141,6 +75,20 @@ def may_take(queue: Queue, user: Any) -> bool:
     if not queue.enabled or (queue.members and user.get_username() not in queue.members):
         return False
     return gold.screened(queue, user) is not False
+
+
+def why_nothing(queue: Queue, user: Any) -> str:
+    """Why ``next_assignment`` gave nothing, as a code; the page puts it into words."""
+    if not queue.enabled:
+        return "paused"
+    if queue.members and user.get_username() not in queue.members:
+        return "for_others"
+    if gold.screened(queue, user) is False:
+        return "screened"
+    left = queue.items.filter(finished=False, gold__isnull=True)
+    if not queue.items.exists():
+        return "empty"
+    return "none_for_you" if left.exists() else "all_done"
 
 
 def free_items(queue: Queue, user: Any) -> QuerySet[QueueItem]:
@@ -249,18 +197,40 @@ def seconds_left(assignment_id: int) -> float:
 
 
 def skip(assignment: Assignment, reason: str) -> None:
-    """Give an item back with a reason; this reviewer is not offered it again."""
-    Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.OPEN).update(
-        state=Assignment.State.SKIPPED, skip_reason=reason[:200], finished_at=Now()
+    """Give an item back with a reason; this reviewer is not offered it again.
+
+    BadReview without a reason, or when the item was judged or given back already.
+    """
+    reason = reason.replace("\x00", "").strip()[:200]
+    if not reason:
+        raise BadReview("bad_reason", "reason: a few words are needed")
+    given_back = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.OPEN).update(
+        state=Assignment.State.SKIPPED, skip_reason=reason, finished_at=Now()
     )
+    if not given_back:
+        raise BadReview("not_open", "this item was judged or given back already")
 
 
 def progress(queue: Queue) -> Progress:
     """Counts of the queue's items."""
-    counts = queue.items.filter(gold__isnull=True).aggregate(
-        total=Count("pk"), finished=Count("pk", filter=Q(finished=True))
+    return progress_of([queue])[queue.pk]
+
+
+def progress_of(queues: Sequence[Queue]) -> dict[int, Progress]:
+    """Queue -> counts of its items, gold ones left out, in two queries for all of them."""
+    ids = [queue.pk for queue in queues]
+    items = (
+        QueueItem.objects.filter(queue__in=ids, gold__isnull=True)
+        .values("queue")
+        .annotate(total=Count("pk"), done=Count("pk", filter=Q(finished=True)))
     )
-    in_hand = Assignment.objects.filter(
-        item__queue=queue, state=Assignment.State.OPEN, lease_until__gt=Now()
-    ).count()
-    return Progress(counts["total"], counts["finished"], in_hand)
+    held = (
+        Assignment.objects.filter(
+            item__queue__in=ids, state=Assignment.State.OPEN, lease_until__gt=Now()
+        )
+        .values("item__queue")
+        .annotate(n=Count("pk"))
+    )
+    counts = {row["queue"]: (row["total"], row["done"]) for row in items}
+    open_ones = {row["item__queue"]: row["n"] for row in held}
+    return {pk: Progress(*counts.get(pk, (0, 0)), open_ones.get(pk, 0)) for pk in ids}

@@ -20,7 +20,7 @@ from curation.selection.candidates import CandidateVerdict
 from curation.selection.queries import Supposed, outcome_values
 from curation.traces import unsaved_derived
 from reviews import consensus, decisions, pruning
-from reviews.models import Assignment, Review
+from reviews.models import Assignment, QueueItem, Review
 from reviews.submission import Submission, check_ranges, coverage_of
 
 # Ids of what is not stored: behind all that are, as a row that is stored now would be.
@@ -54,7 +54,8 @@ def suppose(assignment: Assignment, trace: Trace, submission: Submission) -> Sup
     submission = replace(submission, coverage=coverage_of(submission, trace.char_count))
     reach = reach_of(assignment)
     mine = unsaved_review(assignment, trace, submission)
-    outcome = consensus.outcome_of(assignment.item, trace, beside(assignment, mine, reach))
+    target = consensus.target_of(assignment.item, assignment.user)
+    outcome = consensus.outcome_of(target, trace, beside(assignment, target, mine, reach))
     shorter, judged = None, {"verdict": "", "reason": "", "score": None}
     traces: list[Trace] = []
     verdicts: dict[int, tuple[CandidateVerdict, ...]] = {}
@@ -78,9 +79,9 @@ def reach_of(assignment: Assignment) -> Reach:
     A person who settles sees the other reviews, and decides alone. Gold items are treated as any
     other, so that nobody can tell them apart here.
     """
-    if assignment.adjudicates:
-        return Reach(0, False)
-    item = assignment.item
+    item = consensus.target_of(assignment.item, assignment.user)
+    if assignment.adjudicates or item.pk != assignment.item_id:
+        return Reach(0, False)  # who looks again has judged before
     others = item.assignments.exclude(pk=assignment.pk)
     done = others.filter(state=Assignment.State.DONE, adjudicates=False).count()
     waits = max(0, item.queue.overlap - done - 1)
@@ -88,9 +89,12 @@ def reach_of(assignment: Assignment) -> Reach:
     return Reach(waits, not alone)
 
 
-def beside(assignment: Assignment, mine: Review, reach: Reach) -> list[Review]:
-    """The reviews that the outcome would stand on."""
-    others = [r for r in consensus.current_reviews(assignment.item) if r.user_id != mine.user_id]
+def beside(assignment: Assignment, target: QueueItem, mine: Review, reach: Reach) -> list[Review]:
+    """The reviews of ``target`` that the outcome would stand on."""
+    before = consensus.current_reviews(target)
+    if target.pk != assignment.item_id:
+        mine.adjudicates = any(r.adjudicates for r in before if r.user_id == mine.user_id)
+    others = [r for r in before if r.user_id != mine.user_id]
     if not reach.assumed:
         return [*others, mine]
     settled = [r for r in others if r.adjudicates]

@@ -26,7 +26,7 @@ HANDLERS: dict[str, tuple[str, str]] = {
     "export": ("curation.exports.run:run_export", "default"),
     "embed": ("curation.search:run_embed", "default"),
     "probe": ("curation.generation:run_probe", "llm"),
-    "queue": ("reviews.queues:run_fill", "default"),
+    "queue": ("reviews.filling:run_fill", "default"),
     "demo": ("workers.demo:run_demo", "llm"),
 }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.core.exceptions import ValidationError as DjangoError
+from django.db.models import BooleanField, Model, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 
@@ -67,11 +68,20 @@ class Scoped(viewsets.GenericViewSet[Any]):
     def filtered(self, found: QuerySet[Any]) -> QuerySet[Any]:
         for name, lookup in self.filters.items():
             if name in self.request.query_params:
+                given: Any = self.request.query_params[name]
+                if given in ("true", "false") and self.is_switch(lookup):
+                    given = given == "true"
                 try:
-                    found = found.filter(**{lookup: self.request.query_params[name]})
-                except (TypeError, ValueError) as error:
+                    found = found.filter(**{lookup: given})
+                except (TypeError, ValueError, DjangoError) as error:
                     raise serializers.ValidationError({name: "not a possible value"}) from error
         return found
+
+    def is_switch(self, lookup: str) -> bool:
+        """Whether a filter is a yes or no of this resource's own rows."""
+        rows: QuerySet[Any] = super().get_queryset()
+        fields = rows.model._meta.get_fields()
+        return any(f.name == lookup and isinstance(f, BooleanField) for f in fields)
 
     def check_role(self, item: Any) -> None:
         owner = item

@@ -31,6 +31,12 @@ def figure(value: float | None) -> str:
 
 
 @register.filter
+def last_days(rows: list[Any]) -> list[Any]:
+    """The newest seven of a person's days."""
+    return rows[-7:]
+
+
+@register.filter
 def words(code: str) -> str:
     """A reason code or decision as words."""
     return str(code).replace("_", " ")
@@ -58,6 +64,20 @@ def tone(decision: str) -> str:
 def moment(iso: str) -> str:
     """An ISO time (UTC) to the minute."""
     return f"{iso[:16].replace('T', ' ')} UTC"
+
+
+_KINDS = {
+    "mention": "mentions you",
+    "reply": "reply",
+    "recheck": "look again",
+    "adjudicated": "settled",
+}
+
+
+@register.filter
+def notice_kind(kind: str) -> str:
+    """The kind of a notice in words."""
+    return _KINDS.get(kind, kind)
 
 
 _FLAGS = {

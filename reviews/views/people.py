@@ -10,10 +10,10 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from curation import access, charts
+from curation import access
 from curation.models import Trace
 from curation.models.project import Role
-from reviews import adjudication, comments, guidelines, quality, queues
+from reviews import adjudication, comments, figures, guidelines, quality, queues
 from reviews.models import Comment, Queue, QueueItem, Review
 from reviews.submission import BadReview
 from reviews.views.common import body_of, login_required, page, refused
@@ -129,8 +129,9 @@ def notices(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.access_project(request.user, slug)
     role = access.require(request.user, project, Role.VIEWER)
     if request.method == "POST":
-        comments.mark_read(project, request.user)
-        return redirect("notices", slug)
+        chosen = request.POST.get("notice") or ""
+        url = comments.mark_read(project, request.user, int(chosen) if chosen.isdigit() else None)
+        return redirect(url) if url else redirect("notices", slug)
     return page(request, project, role, "notices", rows=comments.notices(project, request.user))
 
 
@@ -145,7 +146,11 @@ def adjudicate(request: HttpRequest, slug: str) -> HttpResponse:
         ).first()
         if item is None:
             raise Http404("no such item")
-        return redirect("review", slug, adjudication.begin(item, request.user).pk)
+        try:
+            return redirect("review", slug, adjudication.begin(item, request.user).pk)
+        except BadReview as error:
+            messages.error(request, str(error))
+            return redirect("adjudicate", slug)
     rows = [(item, adjudication.views_of(item)) for item in adjudication.disputed(project)[:100]]
     settled = (
         Review.objects.filter(item__queue__project=project, adjudicates=True)
@@ -167,7 +172,7 @@ def quality_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     curates = access.RANK[role] >= access.RANK[Role.CURATOR]
     if not curates:  # a reviewer sees their own figures only
         everyone = [p for p in everyone if p.name == request.user.get_username()]
-    days = quality.over_time(queue)
+    days = quality.over_time(queue) if curates else []
     return page(
         request,
         project,
@@ -177,8 +182,13 @@ def quality_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         progress=queues.progress(queue),
         people=everyone,
         agreement=quality.agreement_of(queue) if curates else None,
-        days=days,
-        curve=charts.sparkline([share or 0.0 for _, _, share in days], "agreement by day")
-        if len(days) > 1
-        else "",
+        days=list(reversed(days)),
+        pictures={
+            "agreement": figures.agreement_picture(days),
+            "throughput": figures.throughput_picture(days),
+            "coverage": figures.coverage_picture(quality.seen(queue)),
+        }
+        if curates
+        else {},
+        gold=figures.gold_picture(everyone) if any(p.answered for p in everyone) else "",
     )

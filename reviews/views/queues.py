@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
 from curation import access, jobs
-from curation.models import Project
+from curation.models import Problem, Project, Source
 from curation.models.project import Role
-from reviews import gold, manage, queues
+from reviews import filling, gold, manage, queues
 from reviews.adjudication import disputed
 from reviews.consensus import POLICIES
 from reviews.models import Queue, QueueItem, Review, SavedView
@@ -27,8 +27,8 @@ from workers import dispatch
 PAGE = 100
 NUMBERS = ("min_chars", "max_chars")
 SHARES = ("min_pass_rate", "max_pass_rate", "min_doubt", "min_waste")
-WORDS = ("verdict", "source", "model", "problem_kind")
-FLAGS = ("has_proposals", "verdicts_differ", "reviews_differ")
+WORDS = ("verdict", "source", "model", "problem_kind", "category", "origin")
+FLAGS = ("has_proposals", "verdicts_differ", "reviews_differ", "reviewed", "truncated")
 
 
 @login_required
@@ -36,7 +36,9 @@ def queue_list(request: HttpRequest, slug: str) -> HttpResponse:
     """The project's queues and how far each is."""
     project = access.access_project(request.user, slug)
     role = access.require(request.user, project, Role.VIEWER)
-    rows = [(q, queues.progress(q)) for q in Queue.objects.filter(project=project).order_by("pk")]
+    every = list(Queue.objects.filter(project=project).order_by("pk"))
+    done = queues.progress_of(every)
+    rows = [(queue, done[queue.pk]) for queue in every]
     name = request.user.get_username()
     mine = [(q, p) for q, p in rows if not q.members or name in q.members or role != Role.REVIEWER]
     return page(
@@ -45,13 +47,28 @@ def queue_list(request: HttpRequest, slug: str) -> HttpResponse:
         role,
         "queues",
         rows=mine,
-        recent=Review.objects.filter(trace__project=project)
+        recent=Review.objects.filter(item__queue__project=project)
+        .filter(manage.readable(request.user, [project] if curates(role) else []))
         .select_related("user", "item__queue")
         .order_by("-pk")[:20],
         disputed=disputed(project).count(),
         policies=sorted(POLICIES),
         orders=Queue.Order.choices,
+        hideable=manage.HIDEABLE,
+        verdicts=("correct", "incorrect", "unverifiable", "error"),
+        sources=Source.objects.filter(project=project).order_by("name")[:200],
+        kinds=kinds_of(project),
     )
+
+
+def curates(role: Role) -> bool:
+    return access.RANK[role] >= access.RANK[Role.CURATOR]
+
+
+def kinds_of(project: Project) -> list[str]:
+    """The kinds of problems that the project has."""
+    kinds = Problem.objects.filter(project=project).order_by("kind").values_list("kind", flat=True)
+    return [kind for kind in kinds.distinct()[:40] if kind]
 
 
 def filters_of(post: Any) -> dict[str, Any]:
@@ -59,7 +76,7 @@ def filters_of(post: Any) -> dict[str, Any]:
     found: dict[str, Any] = {n: post[n] for n in WORDS if post.get(n)}
     found |= {n: int(post[n]) for n in NUMBERS if post.get(n)}
     found |= {n: float(post[n]) for n in SHARES if post.get(n)}
-    return found | {n: True for n in FLAGS if post.get(n)}
+    return found | {n: post[n] == "1" for n in FLAGS if post.get(n)}
 
 
 @login_required
@@ -67,16 +84,25 @@ def filters_of(post: Any) -> dict[str, Any]:
 def queue_fill(request: HttpRequest, slug: str) -> HttpResponse:
     """Make or top up a queue: a job that puts matching traces into it."""
     project = access.access_project(request.user, slug, Role.CURATOR)
+    post = request.POST
     try:
-        filters = filters_of(request.POST)
+        params = {
+            "queue": post.get("name", ""),
+            "filters": filters_of(post),
+            "overlap": post.get("overlap") or 1,
+            "limit": post.get("limit") or filling.DEFAULT_LIMIT,
+            "order": post.get("order") or Queue.Order.POSITION.value,
+            "policy": post.get("policy") or "single",
+            "hide": post.getlist("hide"),
+            "enabled": post.get("enabled", "1") == "1",
+        }
+        filling.checked_fill(project, params)
     except ValueError:
-        return render(request, "404.html", {"reason": "a number is needed"}, status=400)
-    params = {
-        "queue": request.POST.get("name", "")[:100],
-        "filters": filters,
-        "overlap": request.POST.get("overlap") or 1,
-        "limit": request.POST.get("limit") or queues.DEFAULT_LIMIT,
-    }
+        messages.error(request, "A number is needed")
+        return redirect("queues", slug)
+    except jobs.JobError as error:
+        messages.error(request, str(error))
+        return redirect("queues", slug)
     with transaction.atomic():
         job = jobs.create_job(project=project, kind="queue", params=params, user=request.user)
         dispatch.wake_after_commit()
@@ -97,15 +123,28 @@ def queue_next(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     queue = queue_of(project, pk)
     assignment = queues.next_assignment(queue, request.user)
     if assignment is None:
-        context = {
-            "project": project,
-            "queue": queue,
-            "progress": queues.progress(queue),
-            "screened": gold.screened(queue, request.user),
-            "allowed": not queue.members or request.user.get_username() in queue.members,
-        }
-        return render(request, "reviews/finished.html", context)
+        return nothing_left(request, project, queue)
     return redirect("review", slug, assignment.pk)
+
+
+def nothing_left(request: HttpRequest, project: Project, queue: Queue) -> HttpResponse:
+    """Why there is nothing to review, and where to go from here."""
+    role = access.require(request.user, project, Role.REVIEWER)
+    lead = project.memberships.filter(role__in=(Role.CURATOR, Role.OWNER))
+    mine = queue.items.filter(assignments__user_id=request.user.pk or 0)
+    return page(
+        request,
+        project,
+        role,
+        "finished",
+        queue=queue,
+        progress=queues.progress(queue),
+        why=queues.why_nothing(queue, request.user),
+        screening=gold.screening_of(queue, request.user),
+        leads=[m.user.get_username() for m in lead.select_related("user")[:5]],
+        judged=mine.filter(assignments__state="done").distinct().count(),
+        skipped=mine.filter(assignments__state="skipped").distinct().count(),
+    )
 
 
 STATES = {
@@ -117,15 +156,22 @@ STATES = {
 }
 
 
-def items_of(queue: Queue, query: Any) -> QuerySet[QueueItem]:
-    """A queue's items by state, verdict, decision, person and length; texts are not read."""
+def items_of(queue: Queue, query: Any, only: Any = None) -> QuerySet[QueueItem]:
+    """A queue's items by state, verdict, decision, person and doubt; texts are not read.
+
+    With ``only`` a filter tells nothing but of this person's own work: what others decided, what
+    is gold and what the queue hides is not asked about.
+    """
+    if only is not None:
+        query = own_query(queue, query, only)
     rows = queue.items.select_related("trace__problem").defer(
         "trace__text", "trace__messages", "trace__problem__text"
     )
     if (state := query.get("state")) in STATES:
         rows = rows.filter(STATES[state])
     if decision := query.get("decision"):
-        rows = rows.filter(reviews__decision=decision)
+        by = {} if only is None else {"reviews__user": only}
+        rows = rows.filter(reviews__decision=decision, **by)
     if person := query.get("person"):
         rows = rows.filter(assignments__user__username=person)
     if verdict := query.get("verdict"):
@@ -135,13 +181,26 @@ def items_of(queue: Queue, query: Any) -> QuerySet[QueueItem]:
     return rows.distinct().order_by(*queues.ORDER[Queue.Order(queue.order)])
 
 
+def own_query(queue: Queue, query: Any, user: Any) -> dict[str, str]:
+    """What of a query somebody may ask who does not curate."""
+    told = {k: v for k, v in query.items() if k in manage.VIEW_KEYS}
+    if told.get("state") in ("gold", "skipped", "held"):
+        told["person"] = user.get_username()
+    if told.get("person") not in (None, "", user.get_username()) or told.get("state") == "gold":
+        told = {k: v for k, v in told.items() if k not in ("person", "state")}
+    if "verdict" in queue.hide:
+        told = {k: v for k, v in told.items() if k not in ("verdict", "doubt")}
+    return told
+
+
 @login_required
 def queue_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """A queue's items, with filters, saved views and bulk actions."""
     project = access.access_project(request.user, slug, Role.REVIEWER)
     role = access.require(request.user, project, Role.REVIEWER)
     queue = queue_of(project, pk)
-    paginator = Paginator(items_of(queue, request.GET), PAGE)
+    own = None if curates(role) else request.user
+    paginator = Paginator(items_of(queue, request.GET, own), PAGE)
     items = paginator.get_page(request.GET.get("page"))
     people = Q(user=request.user) | Q(shared=True)
     query = {k: str(v) for k, v in request.GET.items() if k in manage.VIEW_KEYS and v}
@@ -156,29 +215,39 @@ def queue_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         views=SavedView.objects.filter(people, queue=queue).order_by("name"),
         query=query,
         query_text=urlencode(query),
-        states=list(STATES),
+        states=[s for s in STATES if own is None or s != "gold"],
         decisions=Review.Decision.choices,
-        holders=manage.holders(items.object_list),
+        verdicts=("correct", "incorrect", "unverifiable", "error"),
+        open_doubt=own is None or "verdict" not in queue.hide,
+        holders=manage.holders(items.object_list, own),
+        members=[m.user.get_username() for m in reviewers_of(project)],
+        gold_items=queue.items.filter(gold__isnull=False).count() if own is None else 0,
+        gold_asked=(queue.screening or {}).get("items") or 0,
         actions=manage.ACTIONS,
         policies=sorted(POLICIES),
         orders=Queue.Order.choices,
         hideable=manage.HIDEABLE,
-        screening=json.dumps(queue.screening),
     )
+
+
+def reviewers_of(project: Project) -> Any:
+    """Members who may review, by name."""
+    rows = project.memberships.exclude(role=Role.VIEWER).select_related("user")
+    return rows.order_by("user__username")[:200]
 
 
 @login_required
 @require_POST
 def queue_bulk(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One action on the chosen items."""
-    from django.contrib import messages
-
     project = access.access_project(request.user, slug, Role.CURATOR)
     queue = queue_of(project, pk)
     chosen = [int(v) for v in request.POST.getlist("item") if v.isdigit()]
     try:
         done = manage.bulk(queue, request.POST.get("action", ""), chosen, request.POST)
-        messages.success(request, f"{done} items changed")
+        left = len(chosen) - done
+        note = f", {left} left as they were" if left > 0 else ""
+        messages.success(request, f"{done} of {len(chosen)} items changed{note}")
     except BadReview as error:
         messages.error(request, str(error))
     return redirect("queue", slug, pk)
@@ -188,8 +257,6 @@ def queue_bulk(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 def queue_settings(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Overlap, order, people, policy, what is hidden, gold and screening."""
-    from django.contrib import messages
-
     project = access.access_project(request.user, slug, Role.CURATOR)
     queue = queue_of(project, pk)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -18,6 +19,7 @@ from reviews.adjudication import disagreement_of
 from reviews.comments import comments_json
 from reviews.guidelines import current_guideline
 from reviews.models import Assignment, Review
+from reviews.outline import outline
 from reviews.schema import schema_of
 from reviews.submission import number
 from reviews.views.common import access_assignment, body_of, login_required, refused
@@ -48,7 +50,7 @@ def review(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "queue": assignment.item.queue,
         "progress": queues.progress(assignment.item.queue),
         "pieces": pieces,
-        "outline": screen.outline(pieces),
+        "outline": outline(pieces, state["answers"], verdict_shown),
         "text": screen.text_html(pieces, verdict_shown),
         "state": state,
         "schema": schema,
@@ -263,5 +265,9 @@ def submit(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
 def skip(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Give the item back with a reason and go on."""
     assignment = access_assignment(request, slug, pk)
-    queues.skip(assignment, request.POST.get("reason", ""))
+    try:
+        queues.skip(assignment, request.POST.get("reason", ""))
+    except decisions.BadReview as error:
+        messages.error(request, str(error))
+        return redirect("review", slug, pk)
     return redirect("queue_next", slug, assignment.item.queue_id)

@@ -11,7 +11,7 @@ from django.db import connection
 
 from curation.models import Membership, Problem, Source, Trace
 from curation.traces import text_fields
-from reviews import queues
+from reviews import filling, queues
 from reviews.models import Assignment, Queue, QueueItem
 
 pytestmark = pytest.mark.django_db
@@ -57,14 +57,14 @@ def expire(assignment: Assignment) -> None:
 
 def test_a_fill_takes_matching_traces_once(project: Any, run_job: Any) -> None:
     make_traces(project, 3)
-    assert run_job(queues.run_fill, "queue", queue="all").counts["added"] == 3
-    again = run_job(queues.run_fill, "queue", queue="all").counts
+    assert run_job(filling.run_fill, "queue", queue="all").counts["added"] == 3
+    again = run_job(filling.run_fill, "queue", queue="all").counts
     assert (again["added"], again["existing"]) == (0, 3)
 
 
 def test_an_unknown_filter_is_refused(project: Any, run_job: Any) -> None:
     with pytest.raises(Exception, match="no such filter"):
-        run_job(queues.run_fill, "queue", queue="x", filters={"project__slug": "other"})
+        run_job(filling.run_fill, "queue", queue="x", filters={"project__slug": "other"})
 
 
 def test_two_reviewers_get_different_items(project: Any, user: Any, bob: Any) -> None:
