@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from curation.models import CutProposal, Difficulty, Segment, Segmentation, Trace, Verdict
@@ -289,14 +288,3 @@ def labels_of(review: Review) -> Iterator[dict[str, Any]]:
     for s in review.step_labels.order_by("start"):
         yield {"start": s.start, "end": s.end, "label": s.label, "flagged": s.flagged,
                "alternative": s.alternative}  # fmt: skip
-
-
-def outline(pieces: list[Piece]) -> list[dict[str, Any]]:
-    """The parts in order: [{"label", "index", "chars"}]."""
-    found: list[dict[str, Any]] = []
-    for piece in pieces:
-        if piece.heading or not found:
-            label = escape(piece.heading or "Text")
-            found.append({"label": label, "index": piece.index, "chars": 0})
-        found[-1]["chars"] += piece.end - piece.start
-    return found

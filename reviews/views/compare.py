@@ -16,6 +16,7 @@ from reviews import compare, screen
 from reviews.comments import comments_json
 from reviews.manage import HIDEABLE
 from reviews.models import Preference
+from reviews.outline import outline
 from reviews.submission import BadReview
 from reviews.views.common import body_of, login_required, refused
 
@@ -113,11 +114,12 @@ def read(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     pieces = screen.pieces_of(trace, segmentation)
     hidden = screen.hidden_from(request.user, trace.problem_id)
     verdict = "verdict" not in hidden
+    answers = screen.answers_of(segmentation, verdict)
     state = {
         "chars": len(trace.text),
         "tokens": trace.token_count or trace.completion_tokens,
         "structure": screen.structure_of(pieces),
-        "answers": screen.answers_of(segmentation, verdict),
+        "answers": answers,
         "first": screen.first_box(pieces) if verdict else None,
         "proposals": screen.proposals_of(segmentation) if "proposals" not in hidden else [],
         "comments": comments_json(trace, request.user),
@@ -129,7 +131,7 @@ def read(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "trace": trace,
         "problem": trace.problem,
         "pieces": pieces,
-        "outline": screen.outline(pieces),
+        "outline": outline(pieces, answers, verdict),
         "text": screen.text_html(pieces, verdict),
         "state": state,
         **{f"show_{thing}": thing not in hidden for thing in HIDEABLE},

@@ -6,7 +6,7 @@
 (function () {
   "use strict";
   const here = document.currentScript.src;
-  const PARTS = ["store", "text", "lay", "draw", "keys", "map", "work", "check", "side"];
+  const PARTS = ["store", "text", "lay", "draw", "keys", "map", "work", "check", "side", "parts"];
   const add = (tag, set) => document.head.append(Object.assign(document.createElement(tag), set));
   const LATEST = 400;  // ms
   const at = (name) => new URL(name, here).href;

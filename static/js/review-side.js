@@ -101,8 +101,6 @@ export function makeSide(root, store, text, data) {
   }
 
   /* --- where am I ------------------------------------------------------------------ */
-  const marks = [...document.querySelectorAll("#parts a")].map((a) => ({ a, box: +a.dataset.box }));
-  let current = null;
   function where(said) {
     const i = text.here();
     if (i < 0) return;
@@ -115,13 +113,6 @@ export function makeSide(root, store, text, data) {
     if (byId("where-label")) byId("where-label").textContent = value === 1 ? "+1" : value === -1 ? "−1" : value === 0 ? "0" : "unset";
     const same = data.structure.repeats[i];
     byId("where-flags").textContent = [same !== undefined ? `repeats ${same + 1}` : "", said, text.folded.size ? `${text.folded.size} folded` : ""].filter(Boolean).join(" · ");
-    const found = marks.filter((m) => m.box <= i).at(-1);
-    if (found && found !== current) {
-      current?.a.classList.remove("on");
-      found.a.classList.add("on");
-      found.a.scrollIntoView({ block: "nearest" });
-      current = found;
-    }
   }
 
   /* --- comments ------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@ import { makeDraw } from "./review-draw.js";
 import { makeLay, painted } from "./review-lay.js";
 import { makeKeys } from "./review-keys.js";
 import { makeMap } from "./review-map.js";
+import { makeParts } from "./review-parts.js";
 import { asker, makeSide } from "./review-side.js";
 import { EMPTY, makeStore } from "./review-store.js";
 import { countShown, makeText } from "./review-text.js";
@@ -56,6 +57,7 @@ function addProposals(list) {
 const draw = makeDraw(text, lay, () => proposals);
 const work = makeWork(store, text, ask, data);
 const map = makeMap(byId("map"), text, lay, data);
+const outline = makeParts(byId("parts"), text, lay.seen);
 const side = makeSide(root, store, text, data);
 const check = reading ? null : makeCheck(root, store, text, data, draw);
 addProposals(data.proposals);
@@ -182,6 +184,7 @@ async function reveal() {
   window.whittleMaths.scan(byId("evidence"));
   if (!proposals.length) { data.proposals.push(...shown.proposals); addProposals(shown.proposals); }
   data.answers = shown.answers;
+  outline.ends(shown.answers);
   data.first = shown.first;
   check.code();
   stepScores();
