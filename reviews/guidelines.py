@@ -17,6 +17,7 @@ from reviews.submission import BadReview
 __all__ = ["affected", "check_rule", "current_guideline", "history", "publish", "render", "stale"]
 LISTS = ("decisions", "cut_reasons", "spans", "labels", "queues")
 
+
 def _labelled(value: Any) -> Q:
     rows = StepLabel.objects.filter(review=OuterRef("pk"))
     return Q(Exists(rows)) if value else ~Q(Exists(rows))

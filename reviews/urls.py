@@ -4,7 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from reviews import api
-from reviews.views import asked, compare, people, queues, screen
+from reviews.views import asked, compare, guiding, people, queues, screen
 
 router = SimpleRouter()
 router.register("queues", api.Queues, basename="queues")
@@ -54,8 +54,8 @@ urlpatterns = [
         people.comment_resolve,
         name="comment_resolve",
     ),
-    path(f"{P}guidelines/", people.guideline_page, name="guidelines"),
-    path(f"{P}guidelines/preview/", people.guideline_preview, name="guideline_preview"),
+    path(f"{P}guidelines/", guiding.guideline_page, name="guidelines"),
+    path(f"{P}guidelines/preview/", guiding.guideline_preview, name="guideline_preview"),
     path(f"{P}notices/", people.notices, name="notices"),
     path(f"{P}adjudicate/", people.adjudicate, name="adjudicate"),
     path(f"{P}review-schema/", asked.schema_page, name="review_schema"),

@@ -84,7 +84,7 @@ def typed(post: Mapping[str, Any]) -> Draft:
 def change_rows(draft: Draft, action: str) -> None:
     """Add, move or remove a row; says what was done and where the focus goes."""
     kind, _, place = action.partition("-")
-    rows, i = draft.rows, int(place) if place.isdigit() else -1
+    rows, i = draft.rows, int(place) if place.isdecimal() else -1
     if kind == "add" and len(rows) < MOST:
         rows.append({"was": "", "title": "", "name": "", "choices": "", **asking.NEW})
         draft.said, draft.focus = f"Question {len(rows)} added", f"id_q-{len(rows) - 1}-title"

@@ -1,9 +1,6 @@
-"""Guidelines, comments, notices, adjudication, quality."""
+"""Comments, notices, adjudication, quality."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -13,63 +10,10 @@ from django.views.decorators.http import require_POST
 from curation import access
 from curation.models import Trace
 from curation.models.project import Role
-from reviews import adjudication, comments, figures, guidelines, quality, queues
+from reviews import adjudication, comments, figures, quality, queues
 from reviews.models import Comment, Queue, QueueItem, Review
 from reviews.submission import BadReview
 from reviews.views.common import body_of, login_required, page, refused
-
-
-@login_required
-def guideline_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """The guideline, its versions, and for curators the editor; POST publishes a version."""
-    project = access.access_project(request.user, slug)
-    role = access.require(request.user, project, Role.VIEWER)
-    form: dict[str, Any] = {}
-    if request.method == "POST":
-        access.require(request.user, project, Role.CURATOR)
-        form = {name: request.POST.get(name, "") for name in ("text", "summary", "affects")}
-        try:
-            rule = json.loads(form["affects"] or "{}")
-            row, count = guidelines.publish(
-                project, request.user, form["text"], form["summary"], rule
-            )
-            messages.success(request, f"Version {row.version}; it may affect {count} decisions")
-            return redirect("guidelines", slug)
-        except ValueError:
-            messages.error(request, "What it affects is not JSON")
-        except BadReview as error:
-            messages.error(request, str(error))
-    current = guidelines.current_guideline(project)
-    chosen = guidelines.history(project).filter(version=request.GET.get("v") or 0).first()
-    return page(
-        request,
-        project,
-        role,
-        "guidelines",
-        current=current,
-        shown=chosen or current,
-        html=guidelines.render((chosen or current).text) if current else "",
-        versions=guidelines.history(project).select_related("author")[:50],
-        form=form or {"text": current.text if current else "", "affects": "{}"},
-        rules=list(guidelines.RULES),
-        stale=guidelines.stale(project),
-    )
-
-
-@login_required
-@require_POST
-def guideline_preview(request: HttpRequest, slug: str) -> JsonResponse:
-    """How many decisions a rule would mark, and the text as it will look."""
-    project = access.access_project(request.user, slug, Role.CURATOR)
-    try:
-        data = body_of(request)
-        rule = guidelines.check_rule(data.get("affects") or {})
-    except BadReview as error:
-        return refused(error)
-    current = guidelines.current_guideline(project)
-    version = (current.version if current else 0) + 1
-    count = guidelines.affected(project, rule, version).count()
-    return JsonResponse({"affected": count, "html": guidelines.render(str(data.get("text") or ""))})
 
 
 def trace_in(request: HttpRequest, slug: str, pk: int, role: Role) -> Trace:
