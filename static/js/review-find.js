@@ -3,10 +3,12 @@
    The browser's own find works as well (nothing is left out of the page). This one reads formulas as
    they are written (review-query.js), opens what is folded, and marks the places in the minimap. */
 
+import { painted } from "./review-lay.js";
 import { indexing, search } from "./review-query.js";
 
 const SLICE = 10;  // ms of work between two places where the browser may do something else
 const NEAR = 3;    // boxes before and behind what is on screen in which places are marked
+const COVERED = 70;  // pixels at the top of the text that the field may lie over
 const pause = () => new Promise((done) => { setTimeout(done, 0); });
 
 /* The text of all boxes, then the index of it, in slices. */
@@ -37,15 +39,20 @@ export function makeFind(text, draw, onHits) {
   let index = null, hits = [], now = -1, asked = "", from = 0;
 
   /* Scrolls so that the place itself is in view: its segment may be longer than the screen. */
+  function centre(hit) {
+    const place = text.domRange(text.boxAt(hit.start), hit.start, hit.end)?.getBoundingClientRect();
+    const view = text.view.getBoundingClientRect();
+    if (place && (place.top < view.top + COVERED || place.bottom > view.bottom - 20)) {
+      text.view.scrollTop += place.top + place.height / 2 - view.top - view.height / 2;
+    }
+  }
   function show(hit) {
     const first = text.boxAt(hit.start);
     for (let i = first; i < text.boxes.length && text.starts[i] < hit.end; i++) text.unfold(i);
     text.go(first, "nearest");
-    const place = text.domRange(first, hit.start, hit.end)?.getBoundingClientRect();
-    const view = text.view.getBoundingClientRect();
-    if (place && (place.top < view.top + 40 || place.bottom > view.bottom - 40)) {
-      text.view.scrollTop += place.top + place.height / 2 - view.top - view.height / 2;
-    }
+    centre(hit);
+    // What came into view may only be laid out with the next picture, and move it.
+    painted().then(() => { if (hits[now] === hit) centre(hit); });
   }
   function to(n) {
     now = n;

@@ -45,7 +45,7 @@ export function makeMap(element, text, lay, data) {
     for (const r of ranges) {
       const y = Math.round(r.start * scale());
       if (y - last < high) continue;
-      pen.fillRect(canvas.width * 0.22, y, canvas.width * 0.5, high);
+      pen.fillRect(canvas.width * 0.36, y, canvas.width * 0.22, high);
       last = y;
     }
   }

@@ -242,10 +242,12 @@ class Maths {
 }
 function* asMaths(text) {
   const maths = new Maths(text);
+  yield;
   for (let next = SLICE; maths.i < text.length;) {
     if (maths.i >= next) { next = maths.i + SLICE; yield; }
     maths.one();
   }
+  yield;
   return maths.out.string();
 }
 
