@@ -62,7 +62,7 @@ export function makeKeys(table, sheet) {
     }
     if (event.target.closest?.("[role=slider]") && /^(Arrow|Page|Home|End)/.test(event.key)) return;
     const inside = event.target.closest?.("button, a, summary, label");
-    if (inside && (event.key === "Enter" || event.key === " ")) return;
+    if (inside && (name === "Enter" || name === " ")) return;  // with Ctrl it submits, wherever the focus is
     if (pending && performance.now() - since < 1500) {
       const row = acts.get(`${pending} ${event.key}`);
       pending = "";
