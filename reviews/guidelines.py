@@ -31,9 +31,17 @@ RULES: dict[str, Any] = {
     "spans": lambda value: _any(Q(spans__contains=[{"label": str(v)}]) for v in value),
     "with_steps": _labelled,
     "labels": lambda value: Q(values__has_any_keys=[str(v) for v in value]),
-    "queues": lambda value: Q(item__queue__name__in=[str(v) for v in value]),
+    "queues": lambda value: _in_queues([str(v) for v in value]),
     "everything": lambda value: Q() if value else Q(pk__in=[]),
 }
+
+
+def _in_queues(names: list[str]) -> Q:
+    """Decisions of these queues, also where they were made again in a guideline's queue."""
+    first = Review.objects.filter(
+        trace=OuterRef("trace"), user=OuterRef("user"), item__queue__name__in=names
+    )
+    return Q(item__queue__name__in=names) | Q(Exists(first), item__only_for__isnull=False)
 
 
 def _any(conditions: Any) -> Q:
@@ -66,10 +74,10 @@ def affected(project: Project, rule: dict[str, Any], before: int) -> QuerySet[Re
     """Current reviews made under an older version that the rule names; none for an empty rule."""
     if not rule:
         return Review.objects.none()
-    # Of a trace, not of an item: what was made again in a guideline's queue replaces the first.
+    # What was made again in a guideline's queue replaces the first; another queue's does not.
     newer = Review.objects.filter(
-        trace=OuterRef("trace"), user=OuterRef("user"), pk__gt=OuterRef("pk"),
-        item__gold__isnull=True, item__queue__project=project,
+        Q(item=OuterRef("item")) | Q(item__only_for=OuterRef("user"), trace=OuterRef("trace")),
+        user=OuterRef("user"), pk__gt=OuterRef("pk"), item__queue__project=project,
     )  # fmt: skip
     found = Review.objects.filter(
         Q(guideline_version__lt=before) | Q(guideline_version=None),
