@@ -137,7 +137,7 @@ def recheck_queue(
     queue, _ = Queue.objects.get_or_create(
         project=project,
         name=f"Guideline v{guideline.version}: {name}"[:100],
-        defaults={"members": [name]},
+        defaults={"members": [name], "filters": {"ids": traces}},
     )
     QueueItem.objects.bulk_create(
         (

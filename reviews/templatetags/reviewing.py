@@ -66,6 +66,12 @@ def moment(iso: str) -> str:
     return f"{iso[:16].replace('T', ' ')} UTC"
 
 
+@register.filter
+def done_of(rows: Any) -> bool:
+    """Whether one of these assignments is done; to a reviewer a gold item looks like any other."""
+    return any(row.state == "done" for row in rows or [])
+
+
 _KINDS = {
     "mention": "mentions you",
     "reply": "reply",
@@ -98,8 +104,10 @@ def filter_words(filters: dict[str, Any]) -> str:
 def _filter_words(name: str, value: Any) -> str:
     if name in _FLAGS:
         return _FLAGS[name][not value]
+    if name == "ids" and isinstance(value, list):
+        return f"{len(value)} chosen trace{'s' if len(value) != 1 else ''}"
     if isinstance(value, list):
-        value = f"{len(value)} of them" if name == "ids" else " or ".join(map(str, value))
+        value = " or ".join(map(str, value))
     for start, word in (("min_", "from"), ("max_", "up to")):
         if name.startswith(start):
             return f"{name.removeprefix(start).replace('_', ' ')} {word} {value}"

@@ -19,7 +19,7 @@ from curation.models.project import Role
 from reviews import filling, gold, manage, queues
 from reviews.adjudication import disputed
 from reviews.consensus import POLICIES
-from reviews.models import Queue, QueueItem, Review, SavedView
+from reviews.models import Assignment, Queue, QueueItem, Review, SavedView
 from reviews.submission import BadReview
 from reviews.views.common import login_required, page
 from workers import dispatch
@@ -131,7 +131,7 @@ def nothing_left(request: HttpRequest, project: Project, queue: Queue) -> HttpRe
     """Why there is nothing to review, and where to go from here."""
     role = access.require(request.user, project, Role.REVIEWER)
     lead = project.memberships.filter(role__in=(Role.CURATOR, Role.OWNER))
-    mine = queue.items.filter(assignments__user_id=request.user.pk or 0)
+    mine = Assignment.objects.filter(item__queue=queue, user_id=request.user.pk or 0)
     return page(
         request,
         project,
@@ -142,8 +142,8 @@ def nothing_left(request: HttpRequest, project: Project, queue: Queue) -> HttpRe
         why=queues.why_nothing(queue, request.user),
         screening=gold.screening_of(queue, request.user),
         leads=[m.user.get_username() for m in lead.select_related("user")[:5]],
-        judged=mine.filter(assignments__state="done").distinct().count(),
-        skipped=mine.filter(assignments__state="skipped").distinct().count(),
+        judged=mine.filter(state="done").count(),
+        skipped=mine.filter(state="skipped").count(),
     )
 
 
@@ -167,13 +167,14 @@ def items_of(queue: Queue, query: Any, only: Any = None) -> QuerySet[QueueItem]:
     rows = queue.items.select_related("trace__problem").defer(
         "trace__text", "trace__messages", "trace__problem__text"
     )
-    if (state := query.get("state")) in STATES:
-        rows = rows.filter(STATES[state])
+    # One condition, so that "skipped" and a person mean that this person skipped it.
+    asked = STATES.get(query.get("state"), Q())
+    if person := query.get("person"):
+        asked &= Q(assignments__user__username=person)
+    rows = rows.filter(asked)
     if decision := query.get("decision"):
         by = {} if only is None else {"reviews__user": only}
         rows = rows.filter(reviews__decision=decision, **by)
-    if person := query.get("person"):
-        rows = rows.filter(assignments__user__username=person)
     if verdict := query.get("verdict"):
         rows = rows.filter(trace__verdicts__verdict=verdict)
     if (doubt := query.get("doubt")) and doubt.replace(".", "", 1).isdigit():

@@ -102,6 +102,6 @@ def test_filters_are_told_in_words() -> None:
     words = "with proposals, not reviewed, pass rate from 0.2, chars up to 900"
     assert filter_words(told) == words
     assert filter_words({"verdict": ["correct", "error"], "ids": [3, 4]}) == (
-        "verdict correct or error, ids 2 of them"
+        "verdict correct or error, 2 chosen traces"
     )
     assert filter_words({}) == "every trace"

@@ -76,6 +76,28 @@ def test_what_others_decided_shows_once_the_item_is_finished(
     assert len(client.get(reviews).json()["results"]) == 2
 
 
+def test_a_person_and_a_state_are_asked_of_the_same_assignment(
+    project: Any,
+    user: Any,
+    ann: Any,
+    client: Client,
+) -> None:
+    queue = make_queue(project, 1, overlap=2)
+    judge(queue, ann)
+    held = handing_out.next_assignment(queue, user)
+    assert held is not None
+    handing_out.skip(held, "<i>too long</i>")
+    base = f"/p/{project.slug}/queues/{queue.pk}/"
+    assert "No item matches" in client.get(f"{base}?state=skipped").content.decode()
+    assert "too long" not in client.get(base).content.decode()  # the lead reads why
+    left = client.get(f"{base}next/").content.decode()
+    assert "You have judged 1 item here." in left and "Nothing left for you" in left
+    client.force_login(user)
+    for person, hits in (("ann", 0), ("alice", 1)):
+        page = client.get(f"{base}?state=skipped&person={person}").content.decode()
+        assert page.count("alice skipped: &lt;i&gt;too long") == hits
+
+
 def test_a_skipped_gold_item_does_not_let_anybody_past_the_screening(
     project: Any,
     bob: Any,  # noqa: F811
