@@ -54,11 +54,12 @@ def derive(trace: Trace, cuts: list[dict[str, Any]]) -> Trace:
 
 
 def seams(text: str, cuts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """How the text reads where something was cut: the words before and after each seam."""
+    """How the text reads where something was cut: the words before and after, what is put there."""
     kept = prune(text, cuts).kept
     return [
         {"at": end, "before": text[max(start, end - SEAM) : end],
-         "after": text[then : min(last, then + SEAM)], "dropped": then - end}
+         "after": text[then : min(last, then + SEAM)], "dropped": then - end,
+         "put": "".join(c.get("text") or "" for c in cuts if end <= c["start"] < then)}
         for (start, end), (then, last) in pairwise(kept[: SEAMS + 1])
     ]  # fmt: skip
 
@@ -88,10 +89,14 @@ def judge(problem: Problem, text: str) -> dict[str, Any]:
             "extracted": verdict.extracted}  # fmt: skip
 
 
-def preview(trace: Trace, cuts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Verdict, length and seams of the trace without the cuts; nothing is stored."""
+def preview(trace: Trace, cuts: list[dict[str, Any]], judged: bool = True) -> dict[str, Any]:
+    """Verdict, length and seams of the trace without the cuts; nothing is stored.
+
+    Without ``judged`` no verifier is asked and ``hidden`` is true: what it says of all but some
+    words would tell what it says of the trace.
+    """
     derived = prune(trace.text, cuts)
-    found = judge(trace.problem, derived.text)
+    found = judge(trace.problem, derived.text) if judged else {"hidden": True}
     return found | {"chars": len(derived.text), "seams": seams(trace.text, cuts)}
 
 

@@ -161,9 +161,11 @@ def checked_cuts(request: HttpRequest, trace: Trace) -> list[dict[str, Any]]:
 @require_POST
 def preview(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
     """What is left after the cuts, its seams, and what the verifier says; nothing is stored."""
-    trace = trace_of(access_assignment(request, slug, pk))
+    assignment = access_assignment(request, slug, pk)
+    trace = trace_of(assignment)
+    judged = screen.shown(assignment, "verdict")
     try:
-        return JsonResponse(pruning.preview(trace, checked_cuts(request, trace)))
+        return JsonResponse(pruning.preview(trace, checked_cuts(request, trace), judged))
     except decisions.BadReview as error:
         return refused(error)
 

@@ -1,6 +1,8 @@
 /* What machines say: the verifier on what is left, tokens, seams, before and after, equations. */
 
-export function makeCheck(root, store, text, data, draw) {
+import { whyNot } from "./review-store.js";
+
+export function makeCheck(root, store, text, data, draw, tell) {
   const byId = (id) => document.getElementById(id);
   const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
   const number = (n) => grouped.format(n);
@@ -28,6 +30,9 @@ export function makeCheck(root, store, text, data, draw) {
     const exact = counts ? "" : "≈ ";
     const words = (n, c) => (n === null ? `${number(c)} characters` : `${exact}${number(n)} tokens · ${number(c)} characters`);
     byId("kept-n").textContent = words(all === null || all === undefined ? null : all - cut, data.chars - chars);
+    const over = limit && all ? all - cut - limit : 0;
+    byId("left-n").textContent = !chars ? "" : !all ? `${number(data.chars - chars)} characters` : over > 0 ? `${exact}${number(over)} tokens over` : `${exact}${number(all - cut)} tokens`;
+    byId("left-n").className = over > 0 ? "warn" : "dim";
     byId("dropped-n").textContent = chars ? `−${words(cut, chars)}` : "0";
     byId("length-how").textContent = counts ? "student's tokenizer" : all ? "tokens estimated by characters" : "";
     const span = Math.max(all || data.chars, limit || 0), unit = all ? all / span : 1;
@@ -69,9 +74,9 @@ export function makeCheck(root, store, text, data, draw) {
       const answer = await store.post("preview/", { cuts: mine });
       const result = await answer.json();
       if (mine !== store.get().cuts) return;
-      verdict = result.verdict || "error";
-      box.className = `chip ${verdict}`;
-      box.textContent = result.verdict || result.detail;
+      verdict = result.hidden ? null : result.verdict || "error";
+      box.className = result.hidden ? "dim" : `chip ${verdict}`;
+      box.textContent = result.hidden ? "hidden until you decide" : result.verdict || result.detail;
       box.title = [result.extracted, result.reason].filter(Boolean).join(" · ");
       seams(result.seams || []);
     } catch (error) { box.className = "chip error"; box.textContent = "could not be checked"; verdict = "error"; }
@@ -79,7 +84,7 @@ export function makeCheck(root, store, text, data, draw) {
   function seams(list) {
     byId("seams-n").textContent = `${list.length} seam${list.length === 1 ? "" : "s"}`;
     byId("seams").replaceChildren(...list.map((seam) => {
-      const row = document.createElement("p"), before = document.createElement("span"), mark = document.createElement("button"), after = document.createElement("span");
+      const row = document.createElement("p"), put = document.createElement("span"), before = document.createElement("span"), mark = document.createElement("button"), after = document.createElement("span");
       before.className = after.className = "model-text";
       before.textContent = seam.before.trimEnd().slice(-160);
       mark.type = "button";
@@ -88,19 +93,24 @@ export function makeCheck(root, store, text, data, draw) {
       mark.addEventListener("click", () => text.goTo(seam.at));
       after.textContent = seam.after.trimStart().slice(0, 160);
       row.className = "seam";
-      row.append(before, mark, after);
+      put.className = "model-text ok";
+      put.textContent = seam.put;
+      row.append(before, mark, put, after);
       return row;
     }));
   }
   async function diff() {
     const body = byId("diff-body");
-    if (!store.get().cuts.length) { store.told("", "no cuts to show"); return; }
+    if (!store.get().cuts.length) { tell("no cuts to show"); return; }
     body.textContent = "…";
     byId("diff").showModal();
-    const answer = await store.post("diff/", { cuts: store.get().cuts });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    body.replaceChildren(...page.body.childNodes);
-    window.whittleMaths.scan(body);
+    try {
+      const answer = await store.post("diff/", { cuts: store.get().cuts });
+      if (!answer.ok) throw new Error((await answer.json()).detail);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      body.replaceChildren(...page.body.childNodes);
+      window.whittleMaths.scan(body);
+    } catch (error) { body.textContent = `It cannot be shown now: ${whyNot(error)}. Your cuts are kept.`; }
   }
 
   /* --- equations -------------------------------------------------------------- */

@@ -1,6 +1,9 @@
 /* Two to four traces beside each other: scrolled together along results that they share, ordered
    by keys, with the step where each goes another way. */
 
+import { makeKeys } from "./review-keys.js";
+import { SignedOut, whyNot } from "./review-store.js";
+
 const byId = (id) => document.getElementById(id);
 const root = byId("compare");
 const data = JSON.parse(byId("state").textContent);
@@ -52,10 +55,30 @@ byId("prefix")?.addEventListener("click", (event) => {
 });
 
 /* --- the order ------------------------------------------------------------------ */
-let groups = [], chosen = scrollers.map(() => -1), diverges = {};
+let groups = [], chosen = scrollers.map(() => -1), diverges = {}, past = [], unsaved = false;
+const problem = (words) => { byId("problem").textContent = words; };
+/* One change of the order or of where a trace goes another way; what stood before can be had back. */
+function change(act) {
+  past.push(JSON.stringify({ groups, diverges }));
+  act();
+  edited();
+}
+function undo() {
+  if (!past.length) { problem("nothing more to take back"); return; }
+  ({ groups, diverges } = JSON.parse(past.pop()));
+  edited();
+}
+function edited() {
+  unsaved = true;
+  byId("saved").className = "chip warn";
+  byId("saved").textContent = "not kept yet";
+  problem("");
+  draw();
+}
 function draw() {
   const rest = data.traces.map((_, i) => i).filter((i) => !groups.flat().includes(i));
   byId("order").textContent = groups.length ? groups.map((g) => g.map((i) => i + 1).join(" = ")).join(" > ") + (rest.length ? " …" : "") : "";
+  columns.forEach((boxes, c) => boxes.forEach((box, i) => box.classList.toggle("diverges", diverges[c] === i)));
   byId("parts-said").textContent = Object.entries(diverges).map(([c, i]) => `${+c + 1} at ${i + 1}`).join(", ");
   for (const r of root.querySelectorAll(".rank")) {
     const place = groups.findIndex((g) => g.includes(+r.dataset.rank));
@@ -63,20 +86,20 @@ function draw() {
   }
 }
 function pick(i) {
-  if (i >= data.traces.length || groups.flat().includes(i)) return;
-  groups.push([i]);
-  draw();
+  if (groups.flat().includes(i)) { problem(`${i + 1} has its place already; u takes back`); return; }
+  change(() => groups.push([i]));
 }
 function equal() {
-  if (groups.length < 2) return;
-  const last = groups.pop();
-  groups[groups.length - 1] = [...groups[groups.length - 1], ...last];
-  draw();
+  if (groups.length < 2) { problem("order two of them first"); return; }
+  change(() => {
+    const last = groups.pop();
+    groups[groups.length - 1] = [...groups[groups.length - 1], ...last];
+  });
 }
 let current = 0;
 function choose(c, i) {
   if (i < 0 || i >= columns[c].length) return;
-  columns[c][chosen[c]]?.classList.remove("now");
+  for (const box of root.querySelectorAll(".seg.now")) box.classList.remove("now");
   chosen[c] = i;
   current = c;
   columns[c][i].classList.add("now");
@@ -84,11 +107,8 @@ function choose(c, i) {
 }
 function mark() {
   const i = chosen[current];
-  if (i < 0) return;
-  columns[current][diverges[current]]?.classList.remove("diverges");
-  if (diverges[current] === i) delete diverges[current];
-  else { diverges[current] = i; columns[current][i].classList.add("diverges"); }
-  draw();
+  if (i < 0) { problem("choose a step first: j, or a click"); return; }
+  change(() => { if (diverges[current] === i) delete diverges[current]; else diverges[current] = i; });
 }
 columns.forEach((boxes, c) => boxes.forEach((box, i) => box.addEventListener("click", (event) => {
   if (event.target.closest("a.n")) event.preventDefault();
@@ -96,9 +116,9 @@ columns.forEach((boxes, c) => boxes.forEach((box, i) => box.addEventListener("cl
 })));
 
 async function keep() {
-  const problem = byId("problem"), saved = byId("saved");
-  problem.textContent = "";
-  if (groups.flat().length !== data.traces.length) { problem.textContent = "Order all of them first."; return; }
+  const saved = byId("saved");
+  problem("");
+  if (groups.flat().length !== data.traces.length) { problem("Order all of them first."); return; }
   const starts = (c, i) => data.starts[c][i];
   const body = {
     ranking: groups.map((g) => g.map((i) => data.traces[i])),
@@ -106,35 +126,48 @@ async function keep() {
     strength: byId("strength").value, note: byId("why").value, seconds: (performance.now() - began) / 1000,
   };
   try {
-    const answer = await fetch(root.dataset.prefer, { method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf }, body: JSON.stringify(body) });
+    const answer = await fetch(root.dataset.prefer, { method: "POST", redirect: "manual", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf }, body: JSON.stringify(body) });
+    if (answer.type === "opaqueredirect" || answer.status === 401) throw new SignedOut();
     const result = await answer.json();
     if (!answer.ok) throw new Error(result.detail || String(answer.status));
+    unsaved = false;
     saved.className = "chip ok";
     saved.textContent = "saved";
   } catch (error) {
     saved.className = "chip bad";
     saved.textContent = "not saved";
-    problem.textContent = `Not saved: ${error.message}. The order is still here; try again.`;
+    problem(`Not saved: ${whyNot(error)}. The order is still here; try again.`);
   }
 }
 byId("prefer")?.addEventListener("click", keep);
-document.addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key === "Enter" && byId("prefer")) { event.preventDefault(); keep(); return; }
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.target.closest("input[type=text], textarea, select")) { if (event.key === "Escape") event.target.blur(); return; }
-  const acts = {
-    "=": equal, e: mark, y: () => byId("sync").click(),
-    u: () => { groups.pop(); draw(); },
-    n: () => object(1), p: () => object(-1),
-    j: () => choose(current, chosen[current] + 1), k: () => choose(current, chosen[current] - 1),
-    Tab: null,
-  };
-  const act = /^[1-4]$/.test(event.key) ? () => pick(event.key - 1) : acts[event.key];
-  if (!act) return;
-  event.preventDefault();
-  event.stopImmediatePropagation();
-  act();
-}, true);
+for (const id of ["why", "strength"]) byId(id)?.addEventListener("input", edited);
+/* The other column, at about the same height. */
+function aside(step) {
+  const c = current + step;
+  if (c < 0 || c >= columns.length) { problem("no further column"); return; }
+  const top = scrollers[c].getBoundingClientRect().top;
+  const seen = columns[c].findIndex((box) => box.getBoundingClientRect().bottom > top + 8);
+  choose(c, chosen[c] < 0 ? Math.max(0, seen) : chosen[c]);
+}
+const orders = Boolean(byId("prefer"));
+const ORDER = [
+  ...data.traces.map((_, i) => ({ group: "Ordering", keys: [String(i + 1)], words: `trace ${i + 1} is the next best`, act: () => pick(i) })),
+  { group: "Ordering", keys: ["="], words: "the last two are equal", act: equal },
+  { group: "Ordering", keys: ["u"], words: "take the last of it back", act: undo },
+  { group: "Ordering", keys: ["e"], words: "here this trace goes another way", act: mark },
+  { group: "Ordering", keys: ["Ctrl+Enter"], words: "keep this order", act: keep },
+];
+makeKeys([
+  { group: "Moving", keys: ["j", "ArrowDown"], words: "next step", repeats: true, act: () => choose(current, chosen[current] + 1) },
+  { group: "Moving", keys: ["k", "ArrowUp"], words: "previous step", repeats: true, act: () => choose(current, Math.max(0, chosen[current] - 1)) },
+  { group: "Moving", keys: ["l", "ArrowRight"], words: "next trace", act: () => aside(1) },
+  { group: "Moving", keys: ["h", "ArrowLeft"], words: "previous trace", act: () => aside(-1) },
+  { group: "Moving", keys: ["n"], words: "next thing that machines object to", act: () => object(1) },
+  { group: "Moving", keys: ["p"], words: "previous thing that machines object to", act: () => object(-1) },
+  { group: "Moving", keys: ["y"], words: "scroll together, or not", act: () => byId("sync").click() },
+  ...(orders ? ORDER : []),
+], byId("sheet"));
+addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 draw();
 root.dataset.ready = "1";
 
@@ -142,7 +175,8 @@ root.dataset.ready = "1";
 let evidence = null;
 function object(step) {
   const i = evidence ? evidence.next(current, chosen[current], step) : -1;
-  if (i >= 0) { choose(current, i); columns[current][i].scrollIntoView({ block: "center" }); }
+  if (i < 0) problem(`nothing that machines object to ${step > 0 ? "below" : "above"}`);
+  else { choose(current, i); columns[current][i].scrollIntoView({ block: "center" }); }
 }
 const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));
 later(async () => {

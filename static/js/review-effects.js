@@ -19,6 +19,7 @@ export function makeEffects(store, more) {
     return page.body.childNodes;
   }
   async function open() {
+    clearTimeout(timer);  // else the question after a choice would take the answer of this one away
     body.textContent = "…";
     byId("effects").showModal();
     try {

@@ -8,7 +8,12 @@ const typing = (target) => target instanceof HTMLElement && !target.closest("dia
   && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)
     && !["checkbox", "radio", "button", "submit"].includes(target.type));
 
-export function makeKeys(table, sheet) {
+/* A slider, a group of choices and a region that scrolls by itself (not the trace) keep these keys. */
+const ownsArrows = (target) => Boolean(target.closest?.("[role=slider], [role=radio]")
+  || target.matches?.("[tabindex='0']:not(#text, button, a)"));
+
+/* `unknown` is told of a second key that means nothing behind the first. */
+export function makeKeys(table, sheet, unknown = () => {}) {
   const acts = new Map();
   for (const row of table) for (const name of row.keys) acts.set(name, row);
   const firsts = new Set(table.flatMap((r) => r.keys.filter((k) => k.length > 2 && k.includes(" ")).map((k) => k.split(" ")[0])));
@@ -34,7 +39,7 @@ export function makeKeys(table, sheet) {
     }));
   }
   function nameOf(event) {
-    const key = event.key.length === 1 ? event.key : event.key;
+    const key = event.key === " " ? (event.shiftKey ? "Shift+Space" : "Space") : event.key;
     return (event.ctrlKey || event.metaKey ? `Ctrl+${event.shiftKey && key.length === 1 ? "Shift+" : ""}${key.length === 1 ? key.toLowerCase() : key}` : key);
   }
   function run(row, event) {
@@ -60,13 +65,16 @@ export function makeKeys(table, sheet) {
       else if (name === "Ctrl+Enter" && acts.has(name)) run(acts.get(name), event);
       return;
     }
-    if (event.target.closest?.("[role=slider]") && /^(Arrow|Page|Home|End)/.test(event.key)) return;
-    const inside = event.target.closest?.("button, a, summary, label");
-    if (inside && (name === "Enter" || name === " ")) return;  // with Ctrl it submits, wherever the focus is
+    if (ownsArrows(event.target) && /^(Arrow|Page|Home|End| )/.test(event.key)) return;
+    const inside = event.target.closest?.("button, a, summary, label, input");
+    if (inside && (name === "Enter" || event.key === " ")) return;  // with Ctrl it submits, wherever the focus is
+    /* Shift on its own is the beginning of a capital letter, and ends nothing. */
+    if (/^(Shift|Control|Alt|Meta|CapsLock)$/.test(event.key)) return;
     if (pending && performance.now() - since < 1500) {
-      const row = acts.get(`${pending} ${event.key}`);
+      const row = acts.get(`${pending} ${event.key}`), name = `${pending} ${event.key}`;
       pending = "";
-      if (row) run(row, event); else event.preventDefault();
+      if (row) run(row, event);
+      else { event.preventDefault(); unknown(name); }
       return;
     }
     pending = "";

@@ -1,5 +1,7 @@
 /* Beside the text: decision, the project's labels, comments, what others said, the where-am-I line. */
 
+import { whyNot } from "./review-store.js";
+
 const byId = (id) => document.getElementById(id);
 const make = (tag, css, words) => {
   const element = document.createElement(tag);
@@ -11,14 +13,25 @@ const make = (tag, css, words) => {
 /* A dialog that asks for words: resolves to the text, or null when left. */
 export function asker() {
   const dialog = byId("words"), form = byId("words-form"), area = byId("words-text");
-  return ({ title, quote = "", choices = [], value = "", help = "", only = false, empty = false }) => new Promise((done) => {
+  const left = new Map();
+  return ({ title, quote = "", choices = [], value = "", help = "", only = false, empty = false, unsent = false }) => new Promise((done) => {
     byId("words-title").textContent = title;
     byId("words-quote").textContent = quote.length > 400 ? `${quote.slice(0, 250)} … ${quote.slice(-120)}` : quote;
     byId("words-help").textContent = help;
     area.value = value;
-    area.hidden = only;
+    area.hidden = byId("words-keep").hidden = only;
     const listeners = new AbortController();
-    const pick = (words) => { listeners.abort(); dialog.close(); done(words); };
+    const selection = document.getSelection(), chosen = selection.isCollapsed ? null : selection.getRangeAt(0).cloneRange();
+    /* What was typed and left (Escape is close at hand) is offered when the same is asked again. */
+    const about = `${title}\n${quote}`;
+    if (left.has(about)) { area.value = left.get(about); byId("words-help").textContent = `You left these words here before. ${help}`; }
+    const pick = (words) => {
+      if (words === null && (unsent || area.value !== value) && area.value.trim()) left.set(about, area.value); else left.delete(about);
+      listeners.abort();
+      dialog.close();
+      if (words === null && chosen) { document.getSelection().removeAllRanges(); document.getSelection().addRange(chosen); }
+      done(words);
+    };
     byId("words-choices").replaceChildren(...choices.map((words, i) => {
       const button = make("button", "btn tiny");
       button.type = "button";
@@ -69,6 +82,8 @@ export function makeSide(root, store, text, data) {
     });
   }
   const note = byId("note");
+  /* A field that is left shows its beginning, not the middle of a line. */
+  for (const area of root.querySelectorAll(".rv-side textarea")) area.addEventListener("blur", () => { area.scrollTop = 0; });
   note?.addEventListener("input", () => store.type("note", { note: note.value }));
   byId("flagged")?.addEventListener("change", (event) => store.change({ flagged: event.target.checked }));
   for (const id of ["dispute-answer", "dispute-why"]) {
@@ -150,34 +165,44 @@ export function makeSide(root, store, text, data) {
     if (c.mine) row.append(" ", action("edit", () => edit(c)), action("delete", () => remove(c)));
     return row;
   }
+  /* Sends words of a comment. Where that fails they are asked for again, with the reason. */
+  async function deliver(asking, path, body) {
+    let value = asking.value || "", help = asking.help, unsent = false;
+    for (;;) {
+      const words = await ask({ ...asking, value, help, unsent });
+      if (!words || words === asking.value) return null;
+      try {
+        const answer = await post(path, { ...body, text: words });
+        const said = await answer.json();
+        if (answer.ok) return said;
+        help = `Not kept: ${said.detail}`;
+      } catch (error) { help = `Not kept: ${whyNot(error)}. Your words are here; try again.`; }
+      value = words;
+      unsent = true;
+    }
+  }
+  const drawn = () => { comments(); changed(); };
   /* One's own comment: new words, or none; what it said before is kept. */
-  async function send(c, body) {
-    const answer = await post(`${root.dataset.comments}${c.id}/`, body);
-    if (!answer.ok) { window.alert((await answer.json()).detail); return; }
-    Object.assign(c, await answer.json());
-    comments();
-    changed();
-  }
   async function edit(c) {
-    const words = await ask({ title: "Edit your comment", quote: c.start === null ? "" : text.quote(c.start, c.end), value: c.text, help: "What it said before is kept. People who are mentioned for the first time are told." });
-    if (words && words !== c.text) await send(c, { text: words });
+    const asking = { title: "Edit your comment", quote: c.start === null ? "" : text.quote(c.start, c.end), value: c.text, help: "What it said before is kept. People who are mentioned for the first time are told." };
+    const found = await deliver(asking, `${root.dataset.comments}${c.id}/`, {});
+    if (found) { Object.assign(c, found); drawn(); }
   }
-  const remove = (c) => window.confirm("Delete this comment?") && send(c, { delete: true });
+  async function act(c, path, body) {
+    try {
+      const answer = await post(path, body), found = await answer.json();
+      if (!answer.ok) throw new Error(found.detail);
+      Object.assign(c, found);
+      drawn();
+    } catch (error) { window.alert(`That was not done: ${whyNot(error)}.`); }
+  }
+  const remove = (c) => window.confirm("Delete this comment?") && act(c, `${root.dataset.comments}${c.id}/`, { delete: true });
+  const settle = (c) => act(c, `${root.dataset.comments}${c.id}/resolve/`, {});
   let ask = null, post = null;
   async function write(parent = null, range = null) {
-    const words = await ask({ title: parent ? "Reply" : "Comment", quote: range ? text.quote(range.start, range.end) : "", help: `Mention people with @: ${(data.people || []).slice(0, 12).map((p) => `@${p}`).join(" ")}` });
-    if (!words) return;
-    const answer = await post(root.dataset.comments, { text: words, parent: parent?.id ?? null, start: range?.start ?? null, end: range?.end ?? null });
-    if (!answer.ok) { window.alert((await answer.json()).detail); return; }
-    data.comments.push(await answer.json());
-    comments();
-    changed();
-  }
-  async function settle(c) {
-    const answer = await post(`${root.dataset.comments}${c.id}/resolve/`, {});
-    if (answer.ok) Object.assign(c, await answer.json());
-    comments();
-    changed();
+    const asking = { title: parent ? "Reply" : "Comment", quote: range ? text.quote(range.start, range.end) : "", help: `Mention people with @: ${(data.people || []).slice(0, 12).map((p) => `@${p}`).join(" ")}` };
+    const found = await deliver(asking, root.dataset.comments, { parent: parent?.id ?? null, start: range?.start ?? null, end: range?.end ?? null });
+    if (found) { data.comments.push(found); drawn(); }
   }
   let changed = () => {};
   function talk(askFor, send, repaint) { ask = askFor; post = send; changed = repaint; comments(); }

@@ -248,3 +248,8 @@ export function makeStore(start, root, extra) {
 }
 
 export class SignedOut extends Error {}
+/* Why a request came to nothing, in words that end a sentence. */
+export const whyNot = (error) => {
+  if (error instanceof SignedOut) return "you are signed out; log in again in another tab";
+  return error instanceof TypeError ? "the server cannot be reached" : String(error.message || error);
+};

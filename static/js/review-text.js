@@ -127,7 +127,7 @@ export function makeText(root, state) {
     now = index;
     boxes[now].classList.add("now");
     if (boxes[now].classList.contains("gone")) unfold(now);
-    boxes[now].scrollIntoView({ block });
+    if (block) boxes[now].scrollIntoView({ block });
     for (const act of followers) act(now);
     return true;
   }

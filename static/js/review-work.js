@@ -17,7 +17,9 @@ export function without(list, range) {
 }
 export const withCut = (list, cut) => [...without(list, cut), cut].sort((a, b) => a.start - b.start);
 
-export function makeWork(store, text, ask, data) {
+const overlapping = (list, range) => list.filter((r) => overlaps(r, range));
+
+export function makeWork(store, text, ask, data, tell) {
   let anchor = null;  // a box: keys act on everything from here to the current one
   const s = store.get;
   const schema = data.schema || {};
@@ -39,26 +41,39 @@ export function makeWork(store, text, ask, data) {
     document.getSelection()?.removeAllRanges();
   }
   const plain = ({ start, end }) => ({ start, end });
+  /* A cut with what follows from it: what is cut is not also said to have to stay. */
+  function cutting(cut) {
+    const freed = overlapping(s().kept, cut).length;
+    store.change({ cuts: withCut(s().cuts, cut), ...(freed ? { kept: without(s().kept, cut) } : {}) });
+    if (freed) tell("cut; it no longer has to stay");
+  }
+  /* A cut that a machine drew leaves alone what the reviewer wants to stay. */
+  function cutAround(cut, more = {}) {
+    const pieces = s().kept.reduce(without, [cut]);
+    if (!pieces.length) { tell("all of it must stay; y takes that back"); return; }
+    store.change({ cuts: pieces.reduce(withCut, s().cuts), ...more });
+    if (overlapping(s().kept, cut).length) tell("cut around what must stay");
+  }
 
   function toggleCut() {
     const range = target();
     if (!range) return;
     const cut = { ...plain(range), reason: "reviewer", action: "drop" };
-    store.change({ cuts: covers(s().cuts, range) ? without(s().cuts, range) : withCut(s().cuts, cut) });
+    if (covers(s().cuts, range)) store.change({ cuts: without(s().cuts, range) }); else cutting(cut);
     clear();
   }
   async function cutWithReason() {
     const range = target();
     if (!range) return;
     const words = await ask({ title: "Why drop this?", quote: text.quote(range.start, range.end), choices: reasons, help: "A reason of the project, or your own words." });
-    if (words) { store.change({ cuts: withCut(s().cuts, { ...plain(range), reason: words, action: "drop" }) }); clear(); }
+    if (words) { cutting({ ...plain(range), reason: words, action: "drop" }); clear(); }
   }
   async function condense() {
     const range = target();
     if (!range) return;
     const old = s().cuts.find((c) => c.action === "condense" && overlaps(c, range));
     const words = await ask({ title: "Say it shorter", quote: text.quote(range.start, range.end), value: old?.text || "", help: "This text stands in its place in the derived trace." });
-    if (words) { store.change({ cuts: withCut(s().cuts, { ...plain(range), reason: "condensed", action: "condense", text: words }) }); clear(); }
+    if (words) { cutting({ ...plain(range), reason: "condensed", action: "condense", text: words }); clear(); }
   }
   function keep() {
     const range = target();
@@ -71,21 +86,22 @@ export function makeWork(store, text, ask, data) {
     clear();
   }
   function accept(p) {
-    store.change({ cuts: withCut(s().cuts, { start: p.start, end: p.end, reason: p.reason, action: "drop", proposal: p.id }), rejected: s().rejected.filter((id) => id !== p.id) });
+    if (s().cuts.some((c) => c.proposal === p.id) && covers([...s().cuts, ...s().kept], p)) { tell("accepted already; x rejects it"); return; }
+    cutAround({ start: p.start, end: p.end, reason: p.reason, action: "drop", proposal: p.id }, { rejected: s().rejected.filter((id) => id !== p.id) });
   }
   function reject(p) {
+    if (s().rejected.includes(p.id) && !overlapping(s().cuts, p).length) { tell("rejected already; a accepts it"); return; }
     store.change({ cuts: without(s().cuts, p), rejected: [...new Set([...s().rejected, p.id])] });
   }
   /* Everything behind the first correct answer, up to where the reasoning ends. */
   function cutTail() {
-    if (data.first === null || data.first === undefined) return false;
+    if (data.first === null || data.first === undefined) { tell(data.hidden?.includes("verdict") ? "where it is right is hidden until you decide" : "no correct answer found to cut behind"); return; }
     const start = text.end(data.first);
     let last = text.boxes.length - 1;
     while (last > data.first && ["final_answer", "tag", "consolidation"].includes(text.kind(last))) last--;
     const end = text.end(last);
-    if (end <= start) return false;
-    store.change({ cuts: withCut(s().cuts, { start, end, reason: "after the first correct answer", action: "drop" }) });
-    return true;
+    if (end <= start) { tell("nothing stands behind the first correct answer"); return; }
+    cutAround({ start, end, reason: "after the first correct answer", action: "drop" });
   }
 
   const labelAt = (i) => s().labels.find((l) => l.start === text.starts[i]);
@@ -150,6 +166,14 @@ export function makeWork(store, text, ask, data) {
     const rest = s().kinds.filter((k) => k.start !== text.starts[i]);
     store.change({ kinds: words === text.kind(i) ? rest : [...rest, { ...text.range(i), kind: words, was: text.kind(i) }] });
   }
+  /* What was said of a segment and has no place in the text: reasons, shorter words, labels. */
+  function said(i) {
+    const here = text.range(i), words = [];
+    for (const c of overlapping(s().cuts, here)) words.push(c.action === "condense" ? `instead: ${c.text.slice(0, 120)}` : `cut: ${c.reason}`);
+    if (overlapping(s().kept, here).length) words.push("must stay");
+    for (const x of overlapping(s().spans, here)) words.push(`“${x.label}”`);
+    return words.join(" · ");
+  }
   function begin() {
     const i = text.here();
     if (i < 0) return;
@@ -160,6 +184,6 @@ export function makeWork(store, text, ask, data) {
 
   return {
     target, clear, toggleCut, cutWithReason, condense, keep, accept, reject, cutTail, label, flagStep,
-    alternative, firstError, firstErrorCascade, span, kind, begin, labelAt, anchor: () => anchor,
+    alternative, firstError, firstErrorCascade, span, kind, begin, said, labelAt, anchor: () => anchor,
   };
 }

@@ -7,7 +7,7 @@ import { makeKeys } from "./review-keys.js";
 import { makeMap } from "./review-map.js";
 import { makeParts } from "./review-parts.js";
 import { asker, makeSide } from "./review-side.js";
-import { EMPTY, makeStore } from "./review-store.js";
+import { EMPTY, makeStore, SignedOut, whyNot } from "./review-store.js";
 import { countShown, makeText } from "./review-text.js";
 import { makeWork } from "./review-work.js";
 
@@ -25,7 +25,11 @@ let seconds = data.draft?.seconds || 0;
 /* --- a store that only reads, on the page without a queue ------------------- */
 function readOnlyStore() {
   const csrf = JSON.parse(document.body.getAttribute("hx-headers") || "{}")["X-CSRFToken"] || "";
-  const post = (path, body) => fetch(path, { method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf }, body: JSON.stringify(body) });
+  const post = async (path, body) => {
+    const answer = await fetch(path, { method: "POST", redirect: "manual", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf }, body: JSON.stringify(body) });
+    if (answer.type === "opaqueredirect" || answer.status === 401) throw new SignedOut();
+    return answer;
+  };
   return { get: () => EMPTY, change() {}, type() {}, undo: () => false, redo: () => false, onChange() {}, post, told() {} };
 }
 const store = reading ? readOnlyStore() : makeStore(data, root, () => ({ seconds, coverage: text.coverage(), read: text.reading() }));
@@ -55,15 +59,17 @@ function addProposals(list) {
 }
 
 const draw = makeDraw(text, lay, () => proposals);
-const work = makeWork(store, text, ask, data);
+/* Said beside the place until the next move. */
+const tell = (words) => { byId("where-flags").textContent = words; };
+const work = makeWork(store, text, ask, data, tell);
 const map = makeMap(byId("map"), text, lay, data);
 const outline = makeParts(byId("parts"), text, lay.seen);
 const side = makeSide(root, store, text, data);
-const check = reading ? null : makeCheck(root, store, text, data, draw);
+const check = reading ? null : makeCheck(root, store, text, data, draw, tell);
 addProposals(data.proposals);
 
 let lastCuts = null, scores = null;
-const checked = (i) => [check?.said(i), scores?.said(i)].filter(Boolean).join(" · ");
+const checked = (i) => [reading ? "" : work.said(i), check?.said(i), scores?.said(i)].filter(Boolean).join(" · ");
 function redraw() {
   const state = store.get();
   draw.draw(state, data.allHues || {});
@@ -79,6 +85,7 @@ function redraw() {
   }
 }
 store.onChange(redraw);
+if (!reading) store.onChange(() => revealOnce());
 
 /* --- moving -------------------------------------------------------------------- */
 const inView = () => byId("read") && (byId("read").textContent = `read ${Math.floor(100 * text.coverage())} %`);
@@ -87,10 +94,9 @@ text.onMove((i) => {
   side.where(checked(i));
   tellHidden();
   clearTimeout(linked);
+  draw.paint("link", []);
   linked = setTimeout(() => history.replaceState(null, "", `#s${i + 1}`), 400);
 });
-/* Said beside the place until the next move. */
-const tell = (words) => { byId("where-flags").textContent = words; };
 const place = () => (text.here() >= 0 ? text.starts[text.here()] : -1);
 function along(list, step, block = "center") {
   const from = place(), sorted = [...list].sort((a, b) => a - b);
@@ -102,7 +108,7 @@ function toProposal(step) {
   const from = place();
   const list = step > 0 ? proposals.filter((p) => p.start > from) : proposals.filter((p) => p.start < from).reverse();
   const p = list[0] || (step > 0 ? null : proposals[0]);
-  if (p) showProposal(p); else tell("no further proposal");
+  if (p) showProposal(p); else tell(data.hidden?.includes("proposals") ? "proposals are hidden until you decide" : "no further proposal");
 }
 function showProposal(p) { text.go(text.boxAt(p.start), "center"); p.el.scrollIntoView({ block: "nearest" }); }
 /* The proposal of the current segment. Where it has none the next one is only shown: a key must
@@ -154,7 +160,8 @@ async function find() {
 }
 function compare() {
   const form = byId("compare-form");
-  if (!form) return;
+  if (!form) { tell("the other traces are hidden until you decide"); return; }
+  if (!form.querySelector("input[type=checkbox]")) { tell("the problem has no other trace"); return; }
   const chosen = form.querySelectorAll("input[name=t]:checked");
   if (!chosen.length) [...form.querySelectorAll("input[type=checkbox]")].slice(0, 1).forEach((c) => { c.checked = true; });
   form.requestSubmit();
@@ -164,7 +171,7 @@ function compare() {
 const problem = (words) => { byId("problem").textContent = words; };
 async function decide(decision) {
   store.change({ decision: store.get().decision === decision ? "" : decision });
-  if (data.hidden.length && store.get().decision) await reveal();
+  await revealed;
   (await effects()).soon();
 }
 /* What it would do to the next export: its module is asked for when it is first needed. */
@@ -173,10 +180,21 @@ async function effects() {
   effect ||= import("./review-effects.js").then((m) => m.makeEffects(store, () => ({ seconds, coverage: text.coverage(), read: text.reading() })));
   return effect;
 }
+/* A first judgement, by whatever key it was made, shows what was hidden; tried again until it is stored. */
+let revealed = null, revealing = 0;
+function revealOnce() {
+  clearTimeout(revealing);
+  if (!data.hidden.length || !store.get().decision || revealed) return;
+  revealed = reveal().then(() => problem(""), (error) => {
+    const passing = error instanceof TypeError || error instanceof SignedOut;
+    problem(`Your first judgement is not stored yet, so nothing is shown: ${whyNot(error)}.${passing ? " It is tried again." : ""}`);
+    if (passing) revealing = setTimeout(revealOnce, 4000);
+  }).finally(() => { revealed = null; });
+}
 /* The first judgement is stored, then what was hidden is shown; it can be changed after that. */
 async function reveal() {
   const answer = await store.post("commit/", { decision: store.get().decision, seconds });
-  if (!answer.ok) { problem((await answer.json()).detail); return; }
+  if (!answer.ok) throw new Error((await answer.json()).detail);
   const shown = await answer.json();
   data.hidden = [];
   const page = new DOMParser().parseFromString(shown.evidence, "text/html");
@@ -187,12 +205,14 @@ async function reveal() {
   outline.ends(shown.answers);
   data.first = shown.first;
   check.code();
+  check.check(store.get());
   stepScores();
   if (shown.first !== null) text.boxes[shown.first].dataset.first = "";
   redraw();
 }
-let warned = "";
+let warned = "", submitting = false;
 async function submit() {
+  if (submitting) return;
   const state = store.get();
   problem("");
   if (!state.decision) { problem("Choose a decision first: s, f, b or 0."); return; }
@@ -206,13 +226,13 @@ async function submit() {
     problem(`This queue asks that ${Math.round(100 * data.minCoverage)} % is read; it is ${Math.floor(100 * text.coverage())} %.`);
     return;
   }
-  byId("submit").disabled = true;
+  byId("submit").disabled = submitting = true;
   try {
     const result = await store.submit({});
     location.assign(result.next);
   } catch (error) {
     problem(error instanceof TypeError ? "Not submitted: the server cannot be reached. Your work is kept; submit again." : `Not submitted: ${error.message || "signed out; log in again in another tab"}`);
-    byId("submit").disabled = false;
+    byId("submit").disabled = submitting = false;
     store.save();
   }
 }
@@ -233,27 +253,43 @@ for (const [key, name, act] of POP) {
   button.addEventListener("click", () => { act(); pop.hidden = true; });
   pop.append(button);
 }
-document.addEventListener("selectionchange", () => {
+function placePop() {
   const range = text.selected();
   if (!range) { pop.hidden = true; return; }
-  const box = document.getSelection().getRangeAt(0).getBoundingClientRect();
-  pop.hidden = false;
+  const box = document.getSelection().getRangeAt(0).getBoundingClientRect(), view = text.view.getBoundingClientRect();
+  pop.hidden = box.bottom < view.top || box.top > view.bottom;
   pop.style.left = `${Math.max(8, Math.min(innerWidth - pop.offsetWidth - 8, box.left))}px`;
   pop.style.top = `${box.top > 90 ? box.top - pop.offsetHeight - 6 : Math.min(innerHeight - 60, box.bottom + 6)}px`;
+}
+document.addEventListener("selectionchange", placePop);
+text.view.addEventListener("scroll", () => { if (!pop.hidden || !document.getSelection().isCollapsed) placePop(); }, { passive: true });
+/* Keys for a step mean the one that was just selected in, without moving the text under the mouse. */
+text.holder.addEventListener("pointerup", () => {
+  const range = text.selected();
+  if (range) text.go(text.boxAt(range.start), null);
 });
 const commentHere = () => {
   const range = text.selected() || (text.here() >= 0 ? text.range(text.here()) : null);
   side.write(null, range);
 };
-const toggleBox = (id) => { const box = byId(id); if (box) { box.open = !box.open; if (box.open) box.querySelector("[tabindex], input")?.focus(); } };
+const toggleBox = (id, missing) => { const box = byId(id); if (!box) tell(missing); else { box.open = !box.open; if (box.open) box.querySelector("[tabindex], input")?.focus(); } };
 
 /* --- keys ---------------------------------------------------------------------------- */
+/* A screen of the text, wherever the focus is: it does not scroll by itself before it is clicked. */
+const page = (step) => text.view.scrollBy(0, step * (text.view.clientHeight - 48));
+/* Says what a step back or forth was about: it may be off screen. */
+function back(step, words) {
+  const old = store.get();
+  if (!step()) { tell(`nothing more to be ${words}`); return; }
+  const names = Object.keys(EMPTY).filter((k) => old[k] !== store.get()[k]);
+  tell(`${words}: ${names.join(", ").replaceAll("_", " ")}`);
+}
 const MOVES = [
   { group: "Moving", keys: ["j", "ArrowDown"], words: "next segment", repeats: true, act: () => text.step(1) },
   { group: "Moving", keys: ["k", "ArrowUp"], words: "previous segment", repeats: true, act: () => text.step(-1) },
-  { group: "Moving", keys: ["J", "]"], words: "next attempt or part", repeats: true, act: () => text.toPart(1) },
-  { group: "Moving", keys: ["K", "["], words: "previous attempt or part", repeats: true, act: () => text.toPart(-1) },
-  { group: "Moving", keys: ["g a"], words: "first correct answer", act: () => { if (!text.go(data.first ?? -1, "center")) tell("no correct answer found"); } },
+  { group: "Moving", keys: ["J", "]"], words: "next attempt or part", repeats: true, act: () => { if (!text.toPart(1)) tell("no part below"); } },
+  { group: "Moving", keys: ["K", "["], words: "previous attempt or part", repeats: true, act: () => { if (!text.toPart(-1)) tell("no part above"); } },
+  { group: "Moving", keys: ["g a"], words: "first correct answer", act: () => { if (!text.go(data.first ?? -1, "center")) tell(data.hidden?.includes("verdict") ? "hidden until you decide" : "no correct answer found"); } },
   { group: "Moving", keys: ["g n"], words: "next stated answer", act: () => along(answers(), 1) },
   { group: "Moving", keys: ["g p"], words: "previous stated answer", act: () => along(answers(), -1) },
   { group: "Moving", keys: ["g d"], words: "next drop of the score", act: () => along(scores?.drops || [], 1) },
@@ -265,10 +301,12 @@ const MOVES = [
   { group: "Moving", keys: ["P"], words: "previous place where reviewers differ", act: () => along(differing(), -1) },
   { group: "Moving", keys: ["Home", "g g"], words: "first segment", act: () => text.go(0, "start") },
   { group: "Moving", keys: ["End", "G"], words: "last segment", act: () => text.go(text.boxes.length - 1, "end") },
+  { group: "Moving", keys: ["PageDown", "Space"], words: "a screen on", repeats: true, act: () => page(1) },
+  { group: "Moving", keys: ["PageUp", "Shift+Space"], words: "a screen back", repeats: true, act: () => page(-1) },
   { group: "Reading", keys: ["/"], words: "find in the trace", act: find },
   { group: "Reading", keys: ["o"], words: "fold or open this segment", act: () => text.foldHere() },
   { group: "Reading", keys: ["O"], words: "fold or open this attempt", act: () => text.foldPart() },
-  { group: "Reading", keys: ["z"], words: "fold or open what only repeats", act: () => text.foldRepeats() },
+  { group: "Reading", keys: ["z"], words: "fold or open what only repeats", act: () => { if (!text.foldRepeats()) tell("nothing only repeats"); } },
   { group: "Reading", keys: ["."], words: "focus: this segment alone", act: focusView },
   { group: "Reading", keys: ["v"], words: "compare with the chosen traces", act: compare },
   { group: "Reading", keys: ["m"], words: "comment on the selection or segment", act: commentHere },
@@ -300,12 +338,12 @@ const WORK = [
   { group: "Judging", keys: ["D"], words: "effect on the next export", act: async () => (await effects()).open() },
   { group: "Judging", keys: ["!"], words: "flag the trace", act: () => store.change({ flagged: !store.get().flagged }) },
   { group: "Judging", keys: ["i"], words: "write a note", act: () => byId("note").focus() },
-  { group: "Judging", keys: ["w"], words: "the guideline", act: () => toggleBox("guideline-box") },
-  { group: "Judging", keys: ["u", "Ctrl+z"], words: "undo", repeats: true, act: () => store.undo() },
-  { group: "Judging", keys: ["r", "Ctrl+Shift+z", "Ctrl+y"], words: "redo", repeats: true, act: () => store.redo() },
+  { group: "Judging", keys: ["w"], words: "the guideline", act: () => toggleBox("guideline-box", "this project has no guideline") },
+  { group: "Judging", keys: ["u", "Ctrl+z"], words: "undo", repeats: true, act: () => back(store.undo, "undone") },
+  { group: "Judging", keys: ["r", "Ctrl+Shift+z", "Ctrl+y"], words: "redo", repeats: true, act: () => back(store.redo, "done again") },
   { group: "Judging", keys: ["Ctrl+Enter"], words: "submit and take the next", act: submit },
 ];
-makeKeys(reading ? MOVES : [...MOVES, ...WORK], byId("sheet"));
+makeKeys(reading ? MOVES : [...MOVES, ...WORK], byId("sheet"), (name) => tell(`${name}: no such key; ? lists them`));
 
 /* --- mouse ----------------------------------------------------------------------------- */
 text.holder.addEventListener("click", (event) => {
@@ -348,7 +386,11 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
 function fromHash() {
   const hash = location.hash;
   const range = hash.match(/^#c(\d+)-(\d+)$/), box = hash.match(/^#s(\d+)$/);
-  if (range) text.goTo(+range[1]);
+  if (range) {
+    text.goTo(+range[1]);
+    clearTimeout(linked);  // the address stays the one of the range
+    draw.paint("link", [{ start: +range[1], end: +range[2] }]);
+  }
   else text.go(box ? Math.max(0, Math.min(text.boxes.length, +box[1]) - 1) : 0, box ? "center" : "nearest");
 }
 addEventListener("hashchange", fromHash);
@@ -359,7 +401,7 @@ side.others();
 fromHash();
 map.size();
 redraw();
-if (!reading) store.recover();
+if (!reading) { store.recover(); revealOnce(); }
 root.dataset.ready = "1";
 
 const later = window.requestIdleCallback || ((act) => setTimeout(act, 300));

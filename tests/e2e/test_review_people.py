@@ -28,6 +28,13 @@ def test_traces_are_compared_in_step_and_ordered_by_keys(
         page.locator(".cmp-col").nth(1).locator(".seg").nth(2).click()
         press(page, "e", "2", "1")
         assert "2 > 1" in page.inner_text("#order")
+        press(page, "=", "u", "1")  # what was taken back is only the last
+        assert page.inner_text("#order") == "2 > 1"
+        assert "u takes back" in page.inner_text("#problem")
+        press(page, "h", "?")
+        assert page.locator(".seg.now").count() == 1
+        assert "here this trace goes another way" in page.inner_text("#sheet-keys")
+        press(page, "Escape")
         press(page, "Control+Enter")
         page.locator("#saved", has_text="saved").wait_for()
     found = entered("ann").request.get(f"{site.url}/api/v1/preferences/?project={SLUG}").json()

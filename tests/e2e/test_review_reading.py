@@ -56,6 +56,11 @@ def test_the_sheet_of_keys_opens_at_its_top(
 ) -> None:
     with review(entered("ann"), site, world, "long") as page:
         page.wait_for_selector(READY)
+        top = "document.getElementById('text').scrollTop"
+        press(page, "PageDown")  # before anything was clicked
+        assert page.evaluate(top) > 300
+        press(page, "Shift+Space")
+        assert page.evaluate(top) == 0
         press(page, "?")
         page.wait_for_selector("#sheet[open]")
         assert page.evaluate("document.getElementById('sheet').scrollTop") == 0

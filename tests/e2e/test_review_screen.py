@@ -13,6 +13,19 @@ from tests.e2e.reviewing import READY, draft_of, log_in, opened, press, review, 
 from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+CHOOSE = """() => {
+  const text = document.querySelector('.seg .model-text');
+  const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
+  let first = null;
+  while (!first && walker.nextNode())
+  if (walker.currentNode.data.includes('😀')) first = walker.currentNode;
+  const formula = document.querySelectorAll('.seg .maths')[1];
+  const range = document.createRange();
+  range.setStart(first, first.data.indexOf('😀'));
+  range.setEnd(formula.querySelector('.katex').firstChild, 0);
+  getSelection().removeAllRanges(); getSelection().addRange(range);
+  return getSelection().toString().length;
+}"""  # from an emoji into the second formula
 
 
 def test_every_character_is_on_the_page_and_the_page_says_so(
@@ -70,6 +83,16 @@ def test_everything_is_done_by_keyboard_undone_and_found_again(
         press(page, "r", "r", "r")
         assert page.locator(".seg.cut").count() == before
         saved(page)
+        press(page, "u")
+        assert "undone: note" in page.inner_text("#where-flags")
+        press(page, "r", "Home", "g", "Shift+D")  # a real capital: Shift comes as a key of its own
+        assert "none above" in page.inner_text("#where-flags")
+        press(page, "g", "q")
+        assert "no such key" in page.inner_text("#where-flags")
+        page.locator("[data-decision=sound]").focus()
+        press(page, "ArrowDown")
+        assert page.evaluate("document.activeElement.dataset.decision") == "flawed"
+        page.evaluate("document.activeElement.blur()")
         press(page, "?")
         page.get_by_text("first correct answer", exact=True).wait_for()
         press(page, "j", "c", "?")  # an open dialog keeps keys away from the trace
@@ -91,7 +114,10 @@ def test_everything_is_done_by_keyboard_undone_and_found_again(
         page.evaluate("document.activeElement.blur()")
         press(page, "d")
         page.locator("#diff .dr.cut").first.wait_for()
-        press(page, "Escape", "Control+Enter")
+        press(page, "Escape", "u", "u")
+        assert "nothing more to be undone" in page.inner_text("#where-flags")
+        page.locator("[data-label=clarity] [data-value='4']").focus()  # as after a click
+        press(page, "Control+Enter", "Control+Enter")
         page.wait_for_url("**/next/")
 
 
@@ -101,23 +127,20 @@ def test_a_selection_through_formulas_and_emoji_is_code_points_of_the_stored_tex
     with review(entered("ann"), site, world, "odd") as page:
         page.wait_for_selector(READY)
         page.locator(".seg .katex").first.wait_for()
-        chosen = page.evaluate(
-            """() => {
-              const text = document.querySelector('.seg .model-text');
-              const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
-              let first = null;
-              while (!first && walker.nextNode())
-                if (walker.currentNode.data.includes('😀')) first = walker.currentNode;
-              const formula = document.querySelectorAll('.seg .maths')[1];
-              const range = document.createRange();
-              range.setStart(first, first.data.indexOf('😀'));
-              range.setEnd(formula.querySelector('.katex').firstChild, 0);
-              getSelection().removeAllRanges(); getSelection().addRange(range);
-              return getSelection().toString().length;
-            }"""
-        )
+        chosen = page.evaluate(CHOOSE)
         assert chosen
         page.locator("#pop >> text=cut, why").wait_for()
+        press(page, "l")
+        page.keyboard.type("half of a shorter step")
+        press(page, "Escape", "l")  # left by mistake: neither the words nor the selection are gone
+        assert page.input_value("#words-text") == "half of a shorter step"
+        press(page, "Escape", "y")
+        page.locator("#pop").wait_for(state="hidden")
+        assert "must stay" in page.inner_text("#where-flags")
+        press(page, "c")  # what is cut is not also said to have to stay
+        assert "no longer has to stay" in page.inner_text("#where-flags")
+        press(page, "u", "u")
+        page.evaluate(CHOOSE)
         press(page, "c")
         saved(page)
     (cut,) = draft_of(entered("ann"), site, world["queues"]["odd"])["cuts"]
@@ -135,6 +158,12 @@ def test_what_was_typed_without_a_network_is_offered_again(
         press(page, "s", "1")
         saved(page)
         ann.set_offline(True)
+        press(page, "m")
+        page.keyboard.type("said in a tunnel")
+        press(page, "Control+Enter")
+        page.locator("#words-help", has_text="cannot be reached").wait_for()
+        assert page.input_value("#words-text") == "said in a tunnel"
+        press(page, "Escape")
         press(page, "i")
         page.keyboard.type("typed in a tunnel")
         page.locator("#saved", has_text="kept in this browser").wait_for()
@@ -227,7 +256,9 @@ def test_hidden_things_show_after_the_first_judgement_and_both_are_kept(
         side = page.inner_text("#evidence")
         assert "Hidden until you decide" in side and "model-short7" not in side
         assert page.locator(".prop, .seg[data-first]").count() == 0
-        press(page, "f")
+        press(page, "j", "c")
+        page.locator("#after", has_text="hidden until you decide").wait_for()
+        press(page, "u", "E")  # a judgement by whatever key shows what was hidden
         page.locator("#evidence >> text=model-short7").wait_for()
         assert page.locator(".prop").count() >= 1
         press(page, "s", "Control+Enter")

@@ -74,6 +74,8 @@ def test_seams_and_changes_say_what_was_dropped() -> None:
     assert (seam["before"][-4:], seam["after"][:4], seam["dropped"]) == ("one. "[-4:], "Keep", 10)
     rows = pruning.changes(TEXT, cuts)
     assert [r["kind"] for r in rows] == ["kept", "cut", "kept"]
+    (shorter,) = pruning.seams(TEXT, [{**cuts[0], "action": "condense", "text": "Two."}])
+    assert (seam["put"], shorter["put"]) == ("", "Two.")
     assert "".join(r["text"] for r in rows) == TEXT
     long = pruning.changes("a" * 5000 + TEXT, [{"start": 5000, "end": 5009, "reason": ""}])
     assert sum(r.get("hidden", len(r["text"])) for r in long) == 5000 + len(TEXT)
