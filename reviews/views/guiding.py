@@ -53,6 +53,7 @@ def guideline_page(request: HttpRequest, slug: str) -> HttpResponse:
         shown=shown,
         html=drawn(shown.text) if shown else "",
         against=against,
+        base=against.version if against else shown.version - 1 if shown else 0,
         changes=compared(against.text, shown.text) if against and shown else [],
         versions=versions,
         most=MAX_TEXT,

@@ -27,7 +27,7 @@ QUERY_COUNTS = Path(__file__).with_name("query_counts.json")
 LISTS = ("sources", "problems", "traces", "jobs", "teachers", "recipes", "selections", "exports",
          "training", "members", "tokens", "schedules", "duplicates", "decontamination",
          "webhooks", "verifiers", "difficulty", "difficulty/tiers", "structure", "judges", "queues",
-         "disputes", "notices", "guidelines", "adjudicate")  # fmt: skip
+         "disputes", "notices", "guidelines", "adjudicate", "review-schema")  # fmt: skip
 
 
 def member(project: Project, role: str) -> Client:

@@ -146,6 +146,7 @@ def make_queues(project: Any, traces: dict[str, Any]) -> dict[str, int]:
         "effects": ({"hide": ["verdict"]}, ["short15"]),
         "scores": ({}, ["short16"]),
         "nearby": ({}, ["short18"]),
+        "asked": ({}, ["short21"]),
     }
     found = {}
     for name, (settings, members) in plan.items():

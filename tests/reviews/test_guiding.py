@@ -104,7 +104,10 @@ def test_the_count_is_what_publishing_sends_back(
     sent = {"part": "rule", "decisions": ["sound"]}
     said = curator.post(f"{ADDRESS}preview/", sent).content.decode()
     assert "<b>3 current decisions</b> would be asked again (alice 2, bob 1)" in said
-    assert "of 4 made so far" in said and "&quot;decisions&quot;: [&quot;sound&quot;]" in said
+    assert (
+        "; 4 current decisions made so far" in said
+        and "&quot;decisions&quot;: [&quot;sound&quot;]" in said
+    )
     one = curator.post(f"{ADDRESS}preview/", sent | {"with_cuts": "yes"}).content.decode()
     assert "<b>1 current decision</b> would be asked again (alice 1)" in one
     nothing = curator.post(f"{ADDRESS}preview/", {"part": "rule"}).content.decode()
