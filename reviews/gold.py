@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 from reviews.models import Assignment, Queue, QueueItem, Review
 
 
@@ -77,7 +79,7 @@ class Screening:
 def screening_of(queue: Queue, user: Any) -> Screening:
     """A skipped gold item counts as one that was not right until enough others are answered.
 
-    Else who skips them all would never be measured.
+    Else who skips them all would never be measured. Whom a curator lets in has passed.
     """
     asked = int((queue.screening or {}).get("items") or 0)
     if asked:
@@ -91,7 +93,16 @@ def screening_of(queue: Queue, user: Any) -> Screening:
     ).count()
     counted = max(answered, min(answered + skipped, asked))
     passed = None if counted < asked else right / counted >= wanted
+    if passed is False and name_of(user) in queue.screening.get("let_in", []):
+        passed = True
     return Screening(asked, right, counted, wanted, passed)
+
+
+def name_of(user: Any) -> str:
+    """The user name of a person, given as such or by number."""
+    if hasattr(user, "get_username"):
+        return str(user.get_username())
+    return str(get_user_model().objects.values_list("username", flat=True).get(pk=user))
 
 
 def screened(queue: Queue, user: Any) -> bool | None:

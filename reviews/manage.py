@@ -41,7 +41,7 @@ def checked(project: Project, data: dict[str, Any]) -> dict[str, Any]:
     if unknown := set(data) - set(CHECKS):
         raise BadReview("bad_setting", f"no such setting: {', '.join(sorted(unknown))}")
     changes = {name: CHECKS[name](value) for name, value in data.items()}
-    names = set(changes.get("members") or [])
+    names = {*changes.get("members", []), *changes.get("screening", {}).get("let_in", [])}
     known = project.memberships.filter(user__username__in=names).values_list(
         "user__username", flat=True
     )
@@ -130,7 +130,8 @@ def _screening(value: Any) -> dict[str, Any]:
     items = value.get("items") if isinstance(value, dict) else None
     if not isinstance(items, int) or isinstance(items, bool) or not 1 <= items <= 100:
         raise BadReview("bad_screening", 'screening: {"items": 1 to 100, "accuracy": 0 to 1}')
-    return {"items": items, "accuracy": _share("accuracy")(value.get("accuracy"))}
+    found = {"items": items, "accuracy": _share("accuracy")(value.get("accuracy"))}
+    return found | ({"let_in": names} if (names := _members(value.get("let_in") or [])) else {})
 
 
 CHECKS: dict[str, Any] = {
@@ -150,7 +151,8 @@ def from_form(post: Any) -> dict[str, Any]:
     """The settings of the page's form in the shape of the API."""
     items = post.get("screening_items") or ""
     accuracy = post.get("screening_accuracy") or 0
-    screening = {"items": whole(items), "accuracy": accuracy} if items not in ("", "0") else {}
+    let_in = post.getlist("screening_let_in")
+    screening = {"items": whole(items), "accuracy": accuracy, "let_in": let_in}
     return {
         "overlap": post.get("overlap"),
         "order": post.get("order"),
@@ -159,7 +161,7 @@ def from_form(post: Any) -> dict[str, Any]:
         "members": post.getlist("members"),
         "gold_share": post.get("gold_share"),
         "min_coverage": post.get("min_coverage"),
-        "screening": screening,
+        "screening": screening if items not in ("", "0") else {},
         "enabled": bool(post.get("enabled")),
     }
 

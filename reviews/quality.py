@@ -37,7 +37,9 @@ class Person:
     # Share of the pairs with others' decisions on the same items that are equal; None: no pair.
     agrees: float | None = None
     pairs: int = 0
-    screening: str = ""  # "passed", "not through", "stopped"; empty where nothing is asked
+    screening: str = (
+        ""  # "passed", "not through", "stopped", "let in"; empty where nothing is asked
+    )
     per_day: list[tuple[dt.date, int]] = field(default_factory=list)
 
 
@@ -119,6 +121,8 @@ def screening_word(queue: Queue, user: int) -> str:
     found = gold.screening_of(queue, user)
     if not found.asked:
         return ""
+    if found.passed and found.right < found.accuracy * found.counted:
+        return "let in"
     return {True: "passed", False: "stopped", None: "not through"}[found.passed]
 
 

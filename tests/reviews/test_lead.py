@@ -10,7 +10,7 @@ from django.test import Client
 
 from curation.jobs import JobError
 from curation.models import Membership, ReviewOutcome
-from reviews import adjudication, decisions, filling, gold, guidelines, manage
+from reviews import adjudication, decisions, filling, gold, guidelines, manage, quality
 from reviews import queues as handing_out
 from reviews.models import Assignment, Notification, Queue, QueueItem, Review
 from reviews.submission import BadReview
@@ -114,6 +114,27 @@ def test_a_skipped_gold_item_does_not_let_anybody_past_the_screening(
     assert handing_out.why_nothing(queue, bob) == "screened"
     found = gold.screening_of(queue, bob)
     assert (found.asked, found.right, found.counted, found.passed) == (2, 0, 2, False)
+
+
+def test_a_curator_lets_in_who_fell_short(project: Any, user: Any, bob: Any) -> None:  # noqa: F811
+    queue = make_queue(project, 3)
+    ids = [*queue.items.order_by("pk").values_list("pk", flat=True)]
+    manage.bulk(queue, "make gold", ids[:1], {"decision": "flawed"})
+    manage.configure(queue, {"screening": {"items": 1, "accuracy": 1}})
+    judge(queue, bob, "sound")
+    assert handing_out.why_nothing(queue, bob) == "screened"
+    client = Client()
+    client.force_login(user)
+    form = {"overlap": 1, "order": "position", "policy": "single", "gold_share": 0, "enabled": 1,
+            "min_coverage": 0, "screening_items": 1, "screening_accuracy": 1,
+            "screening_let_in": ["bob"]}  # fmt: skip
+    client.post(f"/p/{project.slug}/queues/{queue.pk}/settings/", form)
+    queue.refresh_from_db()
+    assert handing_out.next_assignment(queue, bob) is not None
+    assert [p.screening for p in quality.people(queue)] == ["let in"]
+    form["screening_let_in"] = ["nobody"]
+    page = client.post(f"/p/{project.slug}/queues/{queue.pk}/settings/", form, follow=True)
+    assert "not in this project: nobody" in page.content.decode()
 
 
 def test_who_wrote_a_gold_answer_is_not_measured_by_it(
