@@ -125,7 +125,7 @@ def wait_until_up(url: str, child: subprocess.Popen[bytes], home: Path) -> None:
             report = httpx.get(f"{url}/healthz", timeout=5).json()
             if not report["problems"] and report["workers"] >= 2:
                 return
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ValueError):  # not up yet, or a page that says so
             pass
         time.sleep(0.5)
     raise AssertionError((home / "supervisor.log").read_text()[-3000:])
