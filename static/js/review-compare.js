@@ -55,7 +55,7 @@ byId("prefix")?.addEventListener("click", (event) => {
 });
 
 /* --- the order ------------------------------------------------------------------ */
-let groups = [], chosen = scrollers.map(() => -1), diverges = {}, past = [], unsaved = false;
+let groups = [], chosen = scrollers.map(() => -1), diverges = {}, past = [], unsaved = false, edits = 0, keeping = false;
 const problem = (words) => { byId("problem").textContent = words; };
 /* One change of the order or of where a trace goes another way; what stood before can be had back. */
 function change(act) {
@@ -70,6 +70,7 @@ function undo() {
 }
 function edited() {
   unsaved = true;
+  edits += 1;
   byId("saved").className = "chip warn";
   byId("saved").textContent = "not kept yet";
   problem("");
@@ -116,7 +117,8 @@ columns.forEach((boxes, c) => boxes.forEach((box, i) => box.addEventListener("cl
 })));
 
 async function keep() {
-  const saved = byId("saved");
+  if (keeping) return;
+  const saved = byId("saved"), sent = edits;
   problem("");
   if (groups.flat().length !== data.traces.length) { problem("Order all of them first."); return; }
   const starts = (c, i) => data.starts[c][i];
@@ -125,11 +127,13 @@ async function keep() {
     diverges: Object.fromEntries(Object.entries(diverges).map(([c, i]) => [data.traces[c], starts(c, i)])),
     strength: byId("strength").value, note: byId("why").value, seconds: (performance.now() - began) / 1000,
   };
+  keeping = true;
   try {
     const answer = await fetch(root.dataset.prefer, { method: "POST", redirect: "manual", headers: { "Content-Type": "application/json", "X-CSRFToken": csrf }, body: JSON.stringify(body) });
     if (answer.type === "opaqueredirect" || answer.status === 401) throw new SignedOut();
     const result = await answer.json();
     if (!answer.ok) throw new Error(result.detail || String(answer.status));
+    if (edits !== sent) return;  // changed meanwhile: that is not kept yet, and stays said
     unsaved = false;
     saved.className = "chip ok";
     saved.textContent = "saved";
@@ -137,7 +141,7 @@ async function keep() {
     saved.className = "chip bad";
     saved.textContent = "not saved";
     problem(`Not saved: ${whyNot(error)}. The order is still here; try again.`);
-  }
+  } finally { keeping = false; }
 }
 byId("prefer")?.addEventListener("click", keep);
 for (const id of ["why", "strength"]) byId(id)?.addEventListener("input", edited);

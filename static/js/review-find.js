@@ -93,8 +93,10 @@ export function makeFind(text, draw, onHits) {
   for (const [name, act] of [["next", () => next(1)], ["back", () => next(-1)], ["close", close]]) {
     dialog.querySelector(`[data-find=${name}]`).addEventListener("click", act);
   }
-  readAll(text).then((made) => { index = made; dialog.dataset.ready = "1"; if (dialog.open) look(); });
+  readAll(text).then((made) => { index = made; dialog.dataset.ready = "1"; if (dialog.open) look(); })
+    .catch((error) => { said.textContent = `cannot be searched: ${error.message}`; });
   return {
+    close() { if (dialog.open) close(); },
     open() {
       clear();
       said.textContent = "";

@@ -10,7 +10,7 @@ const typing = (target) => target instanceof HTMLElement && !target.closest("dia
 
 /* A slider, a group of choices and a region that scrolls by itself (not the trace) keep these keys. */
 const ownsArrows = (target) => Boolean(target.closest?.("[role=slider], [role=radio]")
-  || target.matches?.("[tabindex='0']:not(#text, button, a)"));
+  || target.matches?.("[tabindex='0']:not(#text, .scroller, button, a)"));
 
 /* `unknown` is told of a second key that means nothing behind the first. */
 export function makeKeys(table, sheet, unknown = () => {}) {
@@ -50,7 +50,7 @@ export function makeKeys(table, sheet, unknown = () => {}) {
   }
   document.addEventListener("keydown", (event) => {
     if (event.isComposing || event.altKey) return;
-    const open = document.querySelector("dialog[open]");
+    const open = document.querySelector("dialog:modal");
     if (event.key === "?" && !typing(event.target)) {
       event.preventDefault();
       event.stopImmediatePropagation();
@@ -58,7 +58,7 @@ export function makeKeys(table, sheet, unknown = () => {}) {
       else if (!open) { fill(); sheet.showModal(); }
       return;
     }
-    if (open) return;
+    if (open || event.target.closest?.("dialog[open]")) return;
     const name = nameOf(event);
     if (typing(event.target)) {
       if (event.key === "Escape") event.target.blur();

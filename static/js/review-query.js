@@ -27,6 +27,17 @@ const SINGLE = /[\p{L}\p{N}]/uy;
 const BRACKETED = /\(\s{0,9}([-−]?[\p{L}\p{N}.]{1,24})\s{0,9}\)/uy;
 const OVER = /\s{0,9}\//y;
 const ONE = /^\s{0,9}[-−+]?[\\\p{L}\p{N}.,!^_{}√()²³]{1,40}\s{0,9}$/u;  // a term that needs no brackets
+/* Whether nothing is added, taken off or divided in it outside of brackets: `n(n+1)`. */
+function isProduct(inner) {
+  let depth = 0;
+  for (const letter of inner) {
+    if ("({[".includes(letter)) depth += 1;
+    else if (")}]".includes(letter)) depth -= 1;
+    else if (depth === 0 && "+-−/=<>≤≥±\\".includes(letter)) return false;
+    if (depth < 0) return false;
+  }
+  return depth === 0;
+}
 const at = (pattern, text, i) => { pattern.lastIndex = i; return pattern.exec(text); };
 const isBlank = (c) => c === 32 || (c >= 9 && c <= 13) || c === 0xa0 || c === 0x2028 || c === 0x2029 || c === 0x3000 || (c >= 0x2000 && c <= 0x200a) || c === 0x202f;
 
@@ -133,7 +144,7 @@ class Maths {
     const close = this.text[this.i] === "{" ? this.ends.get(this.i) : undefined;
     if (close === undefined) return false;
     const inner = close - this.i < 48 ? this.text.slice(this.i + 1, close) : "";
-    this.open(close, then, ONE.test(inner) && !inner.includes("frac"));
+    this.open(close, then, inner !== "" && !inner.includes("frac") && (ONE.test(inner) || isProduct(inner)));
     return true;
   }
   /* `(2)` as `2`, behind a root, a power or a stroke. */
@@ -156,7 +167,7 @@ class Maths {
     if (this.group("/")) return true;  // the stroke is written where the brace closes
     this.letter();
     this.blanks();
-    this.write("/", this.cp, this.cp);
+    this.write("/", this.cp - 1, this.cp);
     this.group();
     return true;
   }
@@ -184,7 +195,7 @@ class Maths {
   command() {
     if (this.fraction() || this.root()) return;
     const name = at(COMMAND, this.text, this.i), next = this.text[this.i + 1] || "";
-    if (name && SYMBOLS[name[1]] !== undefined) {
+    if (name && Object.hasOwn(SYMBOLS, name[1])) {
       const size = name[0].length, what = SYMBOLS[name[1]];
       if (what) { this.write(what, this.cp, this.cp + size); this.move(size); } else this.pass(size);
     } else if (",;:! ".includes(next) && next) {

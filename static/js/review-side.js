@@ -10,11 +10,22 @@ const make = (tag, css, words) => {
   return element;
 };
 
-/* A dialog that asks for words: resolves to the text, or null when left. */
+/* A dialog that asks for words: resolves to the text, or null when left. A question that comes while
+   another is open waits for its end. */
 export function asker() {
+  let turn = Promise.resolve();
+  const askNow = questions();
+  return (question) => {
+    const answer = turn.then(() => askNow(question));
+    turn = answer.catch(() => {});
+    return answer;
+  };
+}
+
+function questions() {
   const dialog = byId("words"), form = byId("words-form"), area = byId("words-text");
   const left = new Map();
-  return ({ title, quote = "", choices = [], value = "", help = "", only = false, empty = false, unsent = false }) => new Promise((done) => {
+  return ({ title, quote = "", choices = [], value = "", help = "", only = false, empty = false, unsent = false, at = "" }) => new Promise((done) => {
     byId("words-title").textContent = title;
     byId("words-quote").textContent = quote.length > 400 ? `${quote.slice(0, 250)} … ${quote.slice(-120)}` : quote;
     byId("words-help").textContent = help;
@@ -23,7 +34,7 @@ export function asker() {
     const listeners = new AbortController();
     const selection = document.getSelection(), chosen = selection.isCollapsed ? null : selection.getRangeAt(0).cloneRange();
     /* What was typed and left (Escape is close at hand) is offered when the same is asked again. */
-    const about = `${title}\n${quote}`;
+    const about = `${title}\n${at}\n${quote}`;
     if (left.has(about)) { area.value = left.get(about); byId("words-help").textContent = `You left these words here before. ${help}`; }
     const pick = (words) => {
       if (words === null && (unsent || area.value !== value) && area.value.trim()) left.set(about, area.value); else left.delete(about);
@@ -184,7 +195,7 @@ export function makeSide(root, store, text, data) {
   const drawn = () => { comments(); changed(); };
   /* One's own comment: new words, or none; what it said before is kept. */
   async function edit(c) {
-    const asking = { title: "Edit your comment", quote: c.start === null ? "" : text.quote(c.start, c.end), value: c.text, help: "What it said before is kept. People who are mentioned for the first time are told." };
+    const asking = { title: "Edit your comment", at: c.id, quote: c.start === null ? "" : text.quote(c.start, c.end), value: c.text, help: "What it said before is kept. People who are mentioned for the first time are told." };
     const found = await deliver(asking, `${root.dataset.comments}${c.id}/`, {});
     if (found) { Object.assign(c, found); drawn(); }
   }
@@ -200,7 +211,7 @@ export function makeSide(root, store, text, data) {
   const settle = (c) => act(c, `${root.dataset.comments}${c.id}/resolve/`, {});
   let ask = null, post = null;
   async function write(parent = null, range = null) {
-    const asking = { title: parent ? "Reply" : "Comment", quote: range ? text.quote(range.start, range.end) : "", help: `Mention people with @: ${(data.people || []).slice(0, 12).map((p) => `@${p}`).join(" ")}` };
+    const asking = { title: parent ? "Reply" : "Comment", at: parent?.id ?? range?.start, quote: range ? text.quote(range.start, range.end) : "", help: `Mention people with @: ${(data.people || []).slice(0, 12).map((p) => `@${p}`).join(" ")}` };
     const found = await deliver(asking, root.dataset.comments, { parent: parent?.id ?? null, start: range?.start ?? null, end: range?.end ?? null });
     if (found) { data.comments.push(found); drawn(); }
   }

@@ -65,14 +65,14 @@ export function makeWork(store, text, ask, data, tell) {
   async function cutWithReason() {
     const range = target();
     if (!range) return;
-    const words = await ask({ title: "Why drop this?", quote: text.quote(range.start, range.end), choices: reasons, help: "A reason of the project, or your own words." });
+    const words = await ask({ title: "Why drop this?", at: range.start, quote: text.quote(range.start, range.end), choices: reasons, help: "A reason of the project, or your own words." });
     if (words) { cutting({ ...plain(range), reason: words, action: "drop" }); clear(); }
   }
   async function condense() {
     const range = target();
     if (!range) return;
     const old = s().cuts.find((c) => c.action === "condense" && overlaps(c, range));
-    const words = await ask({ title: "Say it shorter", quote: text.quote(range.start, range.end), value: old?.text || "", help: "This text stands in its place in the derived trace." });
+    const words = await ask({ title: "Say it shorter", at: range.start, quote: text.quote(range.start, range.end), value: old?.text || "", help: "This text stands in its place in the derived trace." });
     if (words) { cutting({ ...plain(range), reason: "condensed", action: "condense", text: words }); clear(); }
   }
   function keep() {
@@ -126,7 +126,7 @@ export function makeWork(store, text, ask, data, tell) {
     const i = text.here();
     if (i < 0) return;
     const r = text.range(i);
-    const words = await ask({ title: "A better step", quote: text.quote(r.start, r.end), value: labelAt(i)?.alternative || "", empty: true });
+    const words = await ask({ title: "A better step", at: r.start, quote: text.quote(r.start, r.end), value: labelAt(i)?.alternative || "", empty: true });
     if (words !== null) store.change({ labels: setLabel(i, { alternative: words }) });
   }
   function firstError() {
@@ -152,7 +152,7 @@ export function makeWork(store, text, ask, data, tell) {
   async function span() {
     const range = target();
     if (!range) return;
-    const words = await ask({ title: "Label this range", quote: text.quote(range.start, range.end), choices: schema.spans || [], help: "A label of the project, or your own word. The same again takes it away." });
+    const words = await ask({ title: "Label this range", at: range.start, quote: text.quote(range.start, range.end), choices: schema.spans || [], help: "A label of the project, or your own word. The same again takes it away." });
     if (!words) return;
     const same = (x) => x.start === range.start && x.end === range.end && x.label === words;
     store.change({ spans: s().spans.some(same) ? s().spans.filter((x) => !same(x)) : [...s().spans, { ...plain(range), label: words }] });

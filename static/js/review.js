@@ -60,7 +60,7 @@ function addProposals(list) {
 
 const draw = makeDraw(text, lay, () => proposals);
 /* Said beside the place until the next move. */
-const tell = (words) => { byId("where-flags").textContent = words; };
+const tell = (words) => { byId("where-flags").textContent = byId("told").textContent = words; };
 const work = makeWork(store, text, ask, data, tell);
 const map = makeMap(byId("map"), text, lay, data);
 const outline = makeParts(byId("parts"), text, lay.seen);
@@ -150,13 +150,14 @@ function tellHidden() {
   if (root.classList.contains("focus")) parts.push(`focus: 1 of ${text.boxes.length} segments, . shows all`);
   else if (text.folded.size) parts.push(`${text.folded.size} segments folded`);
   const words = parts.length ? ` · ${parts[0]}` : "";
-  if (byId("all-hidden").textContent !== words) byId("all-hidden").textContent = words;
+  if (byId("all-hidden").textContent === words) return;
+  byId("all-hidden").textContent = words;
   if (parts.length) tell(parts[0]);
 }
 let finder = null;
 async function find() {
   finder ||= import("./review-find.js").then((m) => m.makeFind(text, draw, (hits) => { data.found = hits; map.later(); }));
-  (await finder).open();
+  try { (await finder).open(); } catch (error) { finder = null; tell(`find cannot be opened: ${whyNot(error)}`); }
 }
 function compare() {
   const form = byId("compare-form");
@@ -172,29 +173,35 @@ const problem = (words) => { byId("problem").textContent = words; };
 async function decide(decision) {
   store.change({ decision: store.get().decision === decision ? "" : decision });
   await revealed;
-  (await effects()).soon();
+  (await effects())?.soon();
 }
 /* What it would do to the next export: its module is asked for when it is first needed. */
 let effect = null;
 async function effects() {
   effect ||= import("./review-effects.js").then((m) => m.makeEffects(store, () => ({ seconds, coverage: text.coverage(), read: text.reading() })));
-  return effect;
+  try { return await effect; } catch (error) { effect = null; tell(`what it does cannot be shown: ${whyNot(error)}`); return null; }
 }
 /* A first judgement, by whatever key it was made, shows what was hidden; tried again until it is stored. */
-let revealed = null, revealing = 0;
+class Refused extends Error {}
+let revealed = null, revealing = 0, unrevealed = "";
 function revealOnce() {
   clearTimeout(revealing);
   if (!data.hidden.length || !store.get().decision || revealed) return;
-  revealed = reveal().then(() => problem(""), (error) => {
-    const passing = error instanceof TypeError || error instanceof SignedOut;
-    problem(`Your first judgement is not stored yet, so nothing is shown: ${whyNot(error)}.${passing ? " It is tried again." : ""}`);
+  const say = (words) => {  // what a submission said stays
+    if (["", unrevealed].includes(byId("problem").textContent)) problem(words);
+    unrevealed = words;
+  };
+  revealed = reveal().then(() => say(""), (error) => {
+    const passing = !(error instanceof Refused);
+    say(`Your first judgement is not stored yet, so nothing is shown: ${whyNot(error)}.${passing ? " It is tried again." : ""}`);
     if (passing) revealing = setTimeout(revealOnce, 4000);
   }).finally(() => { revealed = null; });
 }
 /* The first judgement is stored, then what was hidden is shown; it can be changed after that. */
 async function reveal() {
   const answer = await store.post("commit/", { decision: store.get().decision, seconds });
-  if (!answer.ok) throw new Error((await answer.json()).detail);
+  if (answer.status >= 500) throw new Error(`the server answered ${answer.status}`);
+  if (!answer.ok) throw new Refused((await answer.json()).detail);
   const shown = await answer.json();
   data.hidden = [];
   const page = new DOMParser().parseFromString(shown.evidence, "text/html");
@@ -211,31 +218,42 @@ async function reveal() {
   redraw();
 }
 let warned = "", submitting = false;
-async function submit() {
-  if (submitting) return;
-  const state = store.get();
-  problem("");
-  if (!state.decision) { problem("Choose a decision first: s, f, b or 0."); return; }
-  const verdict = check.verdict();
-  if (state.decision === "sound" && state.cuts.length && verdict !== "correct" && warned !== JSON.stringify(state.cuts)) {
-    warned = JSON.stringify(state.cuts);
-    problem(`After your cuts the verifier says: ${verdict || "not checked yet"}. Submit again to do so anyway.`);
-    return;
+/* Why a review cannot be sent as it is, or "". */
+function notYet(state) {
+  if (!state.decision) return "Choose a decision first: s, f, b or 0.";
+  const verdict = check.verdict(), cuts = JSON.stringify(state.cuts);
+  if (state.decision === "sound" && state.cuts.length && verdict !== "correct" && warned !== cuts) {
+    warned = cuts;
+    return `After your cuts the verifier says: ${verdict || "not checked yet"}. Submit again to do so anyway.`;
   }
   if (data.minCoverage && state.decision !== "give_up" && text.coverage() < data.minCoverage) {
-    problem(`This queue asks that ${Math.round(100 * data.minCoverage)} % is read; it is ${Math.floor(100 * text.coverage())} %.`);
-    return;
+    return `This queue asks that ${Math.round(100 * data.minCoverage)} % is read; it is ${Math.floor(100 * text.coverage())} %.`;
   }
+  return "";
+}
+async function submit() {
+  if (submitting) return;
   byId("submit").disabled = submitting = true;
+  await revealed;  // what was hidden is seen, and its words are gone, before this says its own
+  const why = notYet(store.get());
+  problem(why);
+  const gone = !why && await sent();
+  byId("submit").disabled = submitting = gone;
+}
+/* Whether it was taken; then the next item is on its way. */
+async function sent() {
   try {
     const result = await store.submit({});
     location.assign(result.next);
+    return true;
   } catch (error) {
     problem(error instanceof TypeError ? "Not submitted: the server cannot be reached. Your work is kept; submit again." : `Not submitted: ${error.message || "signed out; log in again in another tab"}`);
-    byId("submit").disabled = submitting = false;
     store.save();
+    return false;
   }
 }
+/* Back to a page that the browser kept as it was when it was left: its work was submitted. */
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
 /* --- the selection's own bar --------------------------------------------------------- */
 const pop = byId("pop");
@@ -276,7 +294,19 @@ const toggleBox = (id, missing) => { const box = byId(id); if (!box) tell(missin
 
 /* --- keys ---------------------------------------------------------------------------- */
 /* A screen of the text, wherever the focus is: it does not scroll by itself before it is clicked. */
-const page = (step) => text.view.scrollBy(0, step * (text.view.clientHeight - 48));
+function page(step) {
+  text.view.scrollBy(0, step * (text.view.clientHeight - 48));
+  follow();
+}
+/* Keys mean the segment that is marked: once it is off screen that is the first one on it. */
+function follow() {
+  const box = text.boxes[text.here()]?.getBoundingClientRect(), view = text.view.getBoundingClientRect();
+  if (box && box.bottom > view.top && box.top < view.bottom) return;
+  const [first] = lay.seen();
+  if (first !== undefined) text.go(first, null);
+}
+let rolled = 0;
+text.view.addEventListener("wheel", () => { clearTimeout(rolled); rolled = setTimeout(follow, 150); }, { passive: true });
 /* Says what a step back or forth was about: it may be off screen. */
 function back(step, words) {
   const old = store.get();
@@ -310,7 +340,7 @@ const MOVES = [
   { group: "Reading", keys: ["."], words: "focus: this segment alone", act: focusView },
   { group: "Reading", keys: ["v"], words: "compare with the chosen traces", act: compare },
   { group: "Reading", keys: ["m"], words: "comment on the selection or segment", act: commentHere },
-  { group: "Reading", keys: ["Escape"], words: "let go of a selection or a begun range", act: () => { work.clear(); root.classList.remove("focus"); tellHidden(); } },
+  { group: "Reading", keys: ["Escape"], words: "let go of a selection or a begun range", act: () => { finder?.then((f) => f.close()); work.clear(); root.classList.remove("focus"); tellHidden(); } },
 ];
 const WORK = [
   { group: "Cutting", keys: ["a"], words: "accept the proposal", act: () => onProposal(work.accept) },

@@ -29,6 +29,9 @@ ALIKE: list[tuple[list[str], list[str]]] = [
 CASES: list[tuple[str, str, list[str]]] = [
     *((f"𝑥😀 so ${form}$ is", query, [form])
       for forms, queries in ALIKE for form in forms for query in queries),
+    (r"so \frac{n(n+1)}{2} is", "n(n+1)/2", [r"\frac{n(n+1)}{2}"]),
+    (r"C:\constructor and \toString", r"\constructor", [r"\constructor"]),
+    (r"so \frac12 is", "/", ["1"]),
     ("Hello  \n\n World", "hello world", ["Hello  \n\n World"]),
     ("Hello World", "hello \n world", ["Hello World"]),
     ("helloworld", "hello world", []),
