@@ -84,6 +84,7 @@ class QueueSerializer(Base):
 
 class QueueItemSerializer(serializers.ModelSerializer[QueueItem]):
     gold = serializers.SerializerMethodField()
+    finished = serializers.BooleanField(source="judged_enough", read_only=True)
 
     @extend_schema_field({"type": "object", "nullable": True})
     def get_gold(self, item: QueueItem) -> dict[str, Any] | None:
@@ -198,10 +199,10 @@ def vars_of(record: Any) -> dict[str, Any]:
 
 @documented("queue-items")
 class QueueItems(ReadOnly):
-    queryset = QueueItem.objects.all().select_related("queue")
+    queryset = QueueItem.objects.all().select_related("queue").annotate(**manage.judged_enough())
     serializer_class = QueueItemSerializer
     project_path = "queue__project"
-    filters = {"queue": "queue", "trace": "trace", "finished": "finished"}
+    filters = {"queue": "queue", "trace": "trace", "finished": "judged_enough"}
 
     @extend_schema(request=None, responses=AssignmentSerializer)
     @action(detail=True, methods=["post"])

@@ -54,7 +54,7 @@ def _reviews_differ(value: Any) -> Q:
 
 def _pass_rate(lookup: str) -> Any:
     def condition(value: Any) -> Q:
-        rows = Difficulty.objects.filter(problem=OuterRef("problem"), **{lookup: float(value)})
+        rows = Difficulty.objects.filter(problem=OuterRef("problem"), **{lookup: _share(value)})
         return Q(Exists(rows))
 
     return condition

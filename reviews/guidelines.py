@@ -12,7 +12,7 @@ from django.urls import reverse
 from curation.models import Project
 from reviews.guideline_text import MAX_TEXT, render
 from reviews.models import Guideline, Notification, Queue, QueueItem, Review, StepLabel
-from reviews.submission import BadReview
+from reviews.submission import BadReview, has_nul
 
 __all__ = ["affected", "check_rule", "current_guideline", "history", "publish", "render", "stale"]
 LISTS = ("decisions", "cut_reasons", "spans", "labels", "queues")
@@ -58,6 +58,8 @@ def current_guideline(project: Project) -> Guideline | None:
 def check_rule(rule: Any) -> dict[str, Any]:
     if not isinstance(rule, dict):
         raise BadReview("bad_rule", "affects: an object is needed")
+    if has_nul(rule):
+        raise BadReview("bad_rule", "affects: the character NUL cannot be stored")
     for name, value in rule.items():
         if name not in RULES:
             raise BadReview("bad_rule", f"affects: {name} is not one of {', '.join(RULES)}")
@@ -95,6 +97,7 @@ def publish(
 ) -> tuple[Guideline, int]:
     """A new version, and a queue of the decisions that it may affect; (version, how many)."""
     rule = check_rule(rule)
+    text, summary = text.replace("\x00", ""), summary.replace("\x00", "")
     if not text.strip() or len(text) > MAX_TEXT:
         raise BadReview("bad_text", f"1 to {MAX_TEXT} characters are needed")
     with transaction.atomic():

@@ -7,8 +7,18 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.db import transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, Max, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Max,
+    OuterRef,
+    Q,
+    Subquery,
+)
+from django.db.models.functions import Coalesce, Now
 
 from curation.models import Project, ReviewOutcome
 from reviews import consensus
@@ -50,15 +60,18 @@ def checked(project: Project, data: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def settle(queue: Queue) -> None:
+def settle(queue: Queue, only: list[int] | None = None) -> None:
     """After another overlap or policy: what is finished, and its outcome, from the reviews there.
 
-    An outcome is a new row, and only made where it differs from the one that the same reviews
-    made before.
+    Of all items, or of ``only`` these ids. An outcome is a new row, and only made where it differs
+    from the one that the same reviews made before; one that is there stays where more reviews are
+    asked for now.
     """
     rows = queue.items.select_for_update(of=("self",)).filter(gold__isnull=True)
     rows = rows.filter(Exists(Review.objects.filter(item=OuterRef("pk"))))
-    for item in rows.select_related("queue", "trace"):
+    if only is not None:
+        rows = rows.filter(pk__in=only)
+    for item in rows.select_related("queue", "trace").defer("trace__text", "trace__messages"):
         said = item.reviews.filter(adjudicates=False).values("user").distinct().count()
         settled = item.reviews.filter(adjudicates=True).exists()
         finished = settled or said >= queue.overlap
@@ -73,7 +86,7 @@ def renew_outcome(item: QueueItem) -> None:
     wanted = consensus.outcome_of(item, item.trace, consensus.current_reviews(item))
     newest = ReviewOutcome.objects.filter(trace=item.trace_id).order_by("-pk").first()
     if newest is not None:
-        mine = set(item.reviews.values_list("pk", flat=True))
+        mine = set(item.reviews.values_list("pk", flat=True)) | set(wanted.reviews)
         same = (newest.decision, newest.cuts, newest.policy, sorted(newest.reviews)) == (
             wanted.decision, wanted.cuts, wanted.policy, sorted(wanted.reviews),
         )  # fmt: skip
@@ -83,7 +96,7 @@ def renew_outcome(item: QueueItem) -> None:
 
 
 def _overlap(value: Any) -> int:
-    if not str(value).isdigit() or not 1 <= int(value) <= MOST_OVERLAP:
+    if not is_number(value) or not 1 <= int(value) <= MOST_OVERLAP:
         raise BadReview("bad_overlap", f"overlap: 1 to {MOST_OVERLAP}")
     return int(value)
 
@@ -168,14 +181,24 @@ def from_form(post: Any) -> dict[str, Any]:
 
 def whole(value: Any) -> Any:
     """A number of a form as an int; anything else stays, for the check to refuse."""
-    return int(value) if str(value).isascii() and str(value).isdigit() else value
+    return int(value) if is_number(value) else value
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a whole number from 0 that the database can hold as an id."""
+    text = str(value)
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def bulk(queue: Queue, action: str, chosen: Any, data: Any) -> int:
     """Do one action to items of the queue; how many it changed."""
     if action not in ACTIONS:
         raise BadReview("bad_action", f"action: one of {', '.join(ACTIONS)}")
-    if not isinstance(chosen, list) or not chosen or not all(type(i) is int for i in chosen):
+    if (
+        not isinstance(chosen, list)
+        or not chosen
+        or not all(type(i) is int and is_number(i) for i in chosen)
+    ):
         raise BadReview("bad_items", "items: choose at least one, by its id")
     with transaction.atomic():
         rows = queue.items.select_for_update().filter(pk__in=chosen)
@@ -193,9 +216,10 @@ def bulk(queue: Queue, action: str, chosen: Any, data: Any) -> int:
             return skipped.update(state="open", lease_until=Now(), finished_at=None)
         if action == "make gold":
             return sum(make_gold(item, data.get("decision")) for item in items)
-        done = rows.filter(gold__isnull=False).update(gold=None)
-        settle(queue)
-        return done
+        ids = [item.pk for item in items if item.gold is not None]
+        rows.filter(pk__in=ids).update(gold=None)
+        settle(queue, ids)
+        return len(ids)
 
 
 def move(queue: Queue, items: list[QueueItem], first: bool) -> int:
@@ -231,6 +255,23 @@ def make_gold(item: QueueItem, decision: Any = None) -> int:
     if not gold:
         raise BadReview("bad_gold", "a decision is needed for an item that nobody has judged")
     return QueueItem.objects.filter(pk=item.pk).update(gold=gold, finished=False)
+
+
+def judged_enough() -> dict[str, Any]:
+    """For ``annotate``: whether as many have judged an item as the queue asks for.
+
+    A gold item is never finished, since everybody gets it; to who is measured by it, it must look
+    like any other.
+    """
+    done = Assignment.objects.filter(
+        item=OuterRef("pk"), state=Assignment.State.DONE, adjudicates=False
+    )
+    counted = done.order_by().values("item").annotate(n=Count("pk")).values("n")
+    enough = Q(gold__isnull=False, judged_by__gte=F("queue__overlap"))
+    return {
+        "judged_by": Coalesce(Subquery(counted), 0),
+        "judged_enough": ExpressionWrapper(Q(finished=True) | enough, output_field=BooleanField()),
+    }
 
 
 def readable(user: Any, curated: Any) -> Q:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Avg, Count, Sum
+from django.db.models import Avg, Count, Max, Sum
 from django.db.models.functions import TruncDate
 
 from curation.models import Trace
@@ -111,6 +111,8 @@ def with_others(queue: Queue) -> dict[int, tuple[float | None, int]]:
     """Person -> (share of equal decisions among the pairs with others, pairs)."""
     equal: dict[int, list[bool]] = defaultdict(list)
     for by in reviews_by_item(queue).values():
+        if not all(review.item.finished for review in by.values()):
+            continue  # who may still judge it would learn what others said
         for user, review in by.items():
             equal[user] += [review.decision == o.decision for u, o in by.items() if u != user]
     return {user: (sum(same) / len(same), len(same)) for user, same in equal.items()}
@@ -148,18 +150,25 @@ def per_day(queue: Queue) -> dict[int, list[tuple[dt.date, int]]]:
 
 
 def reviews_by_item(queue: Queue) -> dict[int, dict[int, Review]]:
-    """Item -> person -> the current review; items with several people, without adjudications."""
+    """Item -> person -> their first review: made before they could read what others said.
+
+    The ``MOST_ITEMS`` items with several people that were judged last, without adjudications.
+    """
+    judged = Review.objects.filter(item__queue=queue, item__gold__isnull=True, adjudicates=False)
+    people, newest = Count("user", distinct=True), Max("pk")
+    several = judged.order_by().values("item").annotate(people=people, newest=newest)
+    ids = several.filter(people__gt=1).order_by("-newest").values_list("item", flat=True)
     rows = (
-        Review.objects.filter(item__queue=queue, item__gold__isnull=True, adjudicates=False)
-        .order_by("item", "user", "-pk")
+        judged.filter(item__in=list(ids[:MOST_ITEMS]))
+        .order_by("item", "user", "pk")
         .distinct("item", "user")
-        .select_related("user")
+        .select_related("user", "item")
+        .defer("read")
     )
     found: dict[int, dict[int, Review]] = defaultdict(dict)
     for row in rows:
         found[row.item_id][row.user_id] = row
-    several = {pk: by for pk, by in sorted(found.items(), reverse=True) if len(by) > 1}
-    return dict(list(several.items())[:MOST_ITEMS])
+    return dict(sorted(found.items(), reverse=True))
 
 
 def agreement_of(queue: Queue) -> Agreement:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from curation.models import Project
+from reviews.submission import has_nul
 
 TYPES = ("choice", "multi", "rating", "text")
 SPANS = ("wrong", "unclear", "guess", "key step")
@@ -100,6 +101,8 @@ def examine(
     if not isinstance(data, dict):
         return ReviewSchema(retired=retired), [BadSchema("an object is needed")]
     faults: list[BadSchema] = []
+    if has_nul(data):
+        return ReviewSchema(retired=retired), [BadSchema("the character NUL cannot be stored")]
     if unknown := set(data) - {*PARTS, *keep}:
         faults.append(BadSchema(f"unknown: {', '.join(sorted(map(str, unknown)))}"))
     schema = ReviewSchema(

@@ -88,6 +88,15 @@ def list_of(data: Range, name: str, most: int) -> list[Any]:
     return value
 
 
+def has_nul(value: Any) -> bool:
+    """Whether a text anywhere in a JSON value holds NUL, which PostgreSQL cannot store."""
+    if isinstance(value, dict):
+        return any(has_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(map(has_nul, value))
+    return isinstance(value, str) and "\x00" in value
+
+
 def text_of(data: Range, name: str, most: int = MAX_TEXT) -> str:
     """A text without the one character that PostgreSQL cannot hold."""
     return str(data.get(name) or "").replace("\x00", "")[:most]

@@ -80,8 +80,10 @@ class Scoped(viewsets.GenericViewSet[Any]):
     def is_switch(self, lookup: str) -> bool:
         """Whether a filter is a yes or no of this resource's own rows."""
         rows: QuerySet[Any] = super().get_queryset()
-        fields = rows.model._meta.get_fields()
-        return any(f.name == lookup and isinstance(f, BooleanField) for f in fields)
+        fields = {f.name: f for f in rows.model._meta.get_fields()}
+        counted = rows.query.annotations.get(lookup)
+        field = counted.output_field if counted is not None else fields.get(lookup)
+        return isinstance(field, BooleanField)
 
     def check_role(self, item: Any) -> None:
         owner = item

@@ -66,12 +66,6 @@ def moment(iso: str) -> str:
     return f"{iso[:16].replace('T', ' ')} UTC"
 
 
-@register.filter
-def done_of(rows: Any) -> bool:
-    """Whether one of these assignments is done; to a reviewer a gold item looks like any other."""
-    return any(row.state == "done" for row in rows or [])
-
-
 _KINDS = {
     "mention": "mentions you",
     "reply": "reply",

@@ -76,7 +76,7 @@ def typed(post: Mapping[str, Any]) -> Draft:
     found = []
     for row in rows.forms if whole else []:
         row.is_valid()
-        found.append(row.cleaned_data)
+        found.append({name: row.cleaned_data.get(name, "") for name in row.fields})
     said = {name: parts.cleaned_data.get(name, "") for name in parts.fields}
     return Draft(found, said, str(post.get("seen", "")), whole=whole)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -11,6 +13,7 @@ from curation import access
 from curation.models import Trace
 from curation.models.project import Role
 from reviews import adjudication, comments, figures, quality, queues
+from reviews.manage import is_number
 from reviews.models import Comment, Queue, QueueItem, Review
 from reviews.submission import BadReview
 from reviews.views.common import body_of, login_required, page, refused
@@ -74,7 +77,7 @@ def notices(request: HttpRequest, slug: str) -> HttpResponse:
     role = access.require(request.user, project, Role.VIEWER)
     if request.method == "POST":
         chosen = request.POST.get("notice") or ""
-        url = comments.mark_read(project, request.user, int(chosen) if chosen.isdigit() else None)
+        url = comments.mark_read(project, request.user, int(chosen) if is_number(chosen) else None)
         return redirect(url) if url else redirect("notices", slug)
     return page(request, project, role, "notices", rows=comments.notices(project, request.user))
 
@@ -115,7 +118,8 @@ def quality_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     everyone = quality.people(queue)
     curates = access.RANK[role] >= access.RANK[Role.CURATOR]
     if not curates:  # a reviewer sees their own figures only
-        everyone = [p for p in everyone if p.name == request.user.get_username()]
+        mine = [p for p in everyone if p.name == request.user.get_username()]
+        everyone = [replace(p, right=0, answered=0) for p in mine]  # else it tells what is gold
     days = quality.over_time(queue) if curates else []
     return page(
         request,

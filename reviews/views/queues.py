@@ -148,8 +148,8 @@ def nothing_left(request: HttpRequest, project: Project, queue: Queue) -> HttpRe
 
 
 STATES = {
-    "open": Q(finished=False),
-    "finished": Q(finished=True),
+    "open": Q(judged_enough=False),
+    "finished": Q(judged_enough=True),
     "gold": Q(gold__isnull=False),
     "skipped": Q(assignments__state="skipped"),
     "held": Q(assignments__state="open"),
@@ -168,6 +168,7 @@ def items_of(queue: Queue, query: Any, only: Any = None) -> QuerySet[QueueItem]:
         "trace__text", "trace__messages", "trace__problem__text"
     )
     # One condition, so that "skipped" and a person mean that this person skipped it.
+    rows = rows.annotate(**manage.judged_enough())
     asked = STATES.get(query.get("state"), Q())
     if person := query.get("person"):
         asked &= Q(assignments__user__username=person)
@@ -177,7 +178,7 @@ def items_of(queue: Queue, query: Any, only: Any = None) -> QuerySet[QueueItem]:
         rows = rows.filter(reviews__decision=decision, **by)
     if verdict := query.get("verdict"):
         rows = rows.filter(trace__verdicts__verdict=verdict)
-    if (doubt := query.get("doubt")) and doubt.replace(".", "", 1).isdigit():
+    if (doubt := query.get("doubt")) and manage.is_number(doubt.replace(".", "", 1)):
         rows = rows.filter(doubt__gte=float(doubt))
     return rows.distinct().order_by(*queues.ORDER[Queue.Order(queue.order)])
 
@@ -220,8 +221,9 @@ def queue_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         decisions=Review.Decision.choices,
         verdicts=("correct", "incorrect", "unverifiable", "error"),
         open_doubt=own is None or "verdict" not in queue.hide,
+        open_savings=own is None or "proposals" not in queue.hide,
         holders=manage.holders(items.object_list, own),
-        members=[m.user.get_username() for m in reviewers_of(project)],
+        members=names_of(project, queue),
         gold_items=queue.items.filter(gold__isnull=False).count() if own is None else 0,
         gold_asked=(queue.screening or {}).get("items") or 0,
         actions=manage.ACTIONS,
@@ -229,6 +231,12 @@ def queue_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         orders=Queue.Order.choices,
         hideable=manage.HIDEABLE,
     )
+
+
+def names_of(project: Project, queue: Queue) -> list[str]:
+    """Whom the form offers: members, and who is chosen already, so that saving drops nobody."""
+    chosen = {*queue.members, *(queue.screening or {}).get("let_in", [])}
+    return sorted(chosen | {m.user.get_username() for m in reviewers_of(project)})
 
 
 def reviewers_of(project: Project) -> Any:
@@ -243,9 +251,10 @@ def queue_bulk(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One action on the chosen items."""
     project = access.access_project(request.user, slug, Role.CURATOR)
     queue = queue_of(project, pk)
-    chosen = [int(v) for v in request.POST.getlist("item") if v.isdigit()]
+    chosen = [int(v) for v in request.POST.getlist("item") if manage.is_number(v)]
     try:
         done = manage.bulk(queue, request.POST.get("action", ""), chosen, request.POST)
+        dispatch.wake_after_commit()
         left = len(chosen) - done
         note = f", {left} left as they were" if left > 0 else ""
         messages.success(request, f"{done} of {len(chosen)} items changed{note}")
@@ -262,6 +271,7 @@ def queue_settings(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     queue = queue_of(project, pk)
     try:
         manage.configure(queue, manage.from_form(request.POST))
+        dispatch.wake_after_commit()
         messages.success(request, "Saved")
     except BadReview as error:
         messages.error(request, str(error))

@@ -353,3 +353,62 @@ def test_an_opened_notice_is_read_and_the_others_are_not(
     assert answer["Location"] == "/a"
     assert list(Notification.objects.filter(read_at=None)) == [two]
     assert client.post("/api/v1/notifications/read/").json() == {"read": 1}
+
+
+def test_to_a_reviewer_nothing_tells_a_gold_item_from_another(
+    project: Any,
+    bob: Any,  # noqa: F811
+) -> None:
+    queue = make_queue(project, 2)
+    plain, golden = queue.items.order_by("position")
+    manage.bulk(queue, "make gold", [golden.pk], {"decision": "flawed"})
+    manage.configure(queue, {"gold_share": 0.5, "hide": ["proposals"]})
+    for _ in range(2):
+        judge(queue, bob, "sound")
+    client = Client()
+    client.force_login(bob)
+    rows = client.get(f"/api/v1/queue-items/?queue={queue.pk}").json()["results"]
+    assert [row["finished"] for row in rows] == [True, True]
+    assert not client.get(f"/api/v1/queue-items/?queue={queue.pk}&finished=false").json()["results"]
+    base = f"/p/{project.slug}/queues/{queue.pk}/"
+    for state, there in (("open", False), ("finished", True)):
+        page = client.get(f"{base}?state={state}").content.decode()
+        links = [f"/read/{item.trace_id}/" in page for item in (plain, golden)]
+        assert links == [there, there]
+    assert "savings" not in page
+    assert "0 of 1" not in client.get(f"{base}quality/").content.decode()
+
+
+def test_another_policy_also_counts_what_was_judged_again(project: Any, user: Any) -> None:
+    queue = make_queue(project, 1)
+    judge(queue, user, "sound")
+    guidelines.publish(project, user, "New rules", "", {"decisions": ["sound"]})
+    again = Queue.objects.exclude(pk=queue.pk).get()
+    judge(again, user, "sound")
+    before = ReviewOutcome.objects.count()
+    manage.configure(queue, {"policy": "strict"})
+    newest = ReviewOutcome.objects.order_by("-pk")[0]
+    assert (ReviewOutcome.objects.count(), newest.policy) == (before + 1, "strict")
+
+
+@pytest.mark.parametrize(
+    ("address", "form"),
+    [
+        ("review-schema/", {"q-TOTAL_FORMS": 1, "q-INITIAL_FORMS": 0, "q-0-title": "a\x00b",
+                            "q-0-type": "text", "spans": "", "cut_reasons": "", "action": "save"}),
+        ("review-schema/", {"schema": '{"spans": ["a\\u0000b"]}', "action": "json"}),
+        ("queues/{}/settings/", {"overlap": "²"}),
+        ("queues/{}/bulk/", {"item": "²", "action": "remove"}),
+        ("notices/", {"notice": "²"}),
+        ("queues/fill/", {"name": "x", "min_pass_rate": "nan"}),
+    ],
+)  # fmt: skip
+def test_characters_that_cannot_be_stored_are_refused(
+    project: Any, user: Any, address: str, form: dict[str, Any]
+) -> None:
+    queue = make_queue(project, 1)
+    client = Client()
+    client.force_login(user)
+    found = client.post(f"/p/{project.slug}/{address.format(queue.pk)}", form)
+    assert found.status_code < 500
+    assert client.get(f"/p/{project.slug}/queues/{queue.pk}/?doubt=²").status_code == 200
