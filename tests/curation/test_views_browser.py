@@ -224,6 +224,8 @@ def test_pages_work_without_javascript(browser: Any, live_server: Any, world: Wo
     page = watched.open("/p/demo/problems/")
     page.fill("input[name=q]", "3 + 3")
     page.click("text=Filter")
+    page.wait_for_url("**q=3**")
+    page.locator("table.list tbody tr").first.wait_for()
     assert page.locator("table.list tbody tr").count() == 1
     page.click("table.list tbody a >> nth=0")
     page.click("table.list tbody a >> nth=0")

@@ -93,12 +93,16 @@ def open_finder(page: Any) -> None:
     page.wait_for_selector("#find[open][data-ready]")
 
 
-def marked(page: Any, name: str) -> list[str]:
-    """The texts that a highlight lies over."""
-    page.wait_for_timeout(250)  # highlights follow when scrolling has ended
-    found: list[str] = page.evaluate(
-        "(name) => [...(CSS.highlights.get(name) || [])].map((r) => r.toString())", name
-    )
+def marked(page: Any, name: str, tries: int = 24) -> list[str]:
+    """The texts that a highlight lies over; it follows when scrolling and drawing have ended."""
+    found: list[str] = []
+    for _ in range(tries):
+        page.wait_for_timeout(250)
+        found = page.evaluate(
+            "(name) => [...(CSS.highlights.get(name) || [])].map((r) => r.toString())", name
+        )
+        if found:
+            break
     return found
 
 
@@ -153,7 +157,7 @@ def test_the_finder_goes_round_at_the_end_and_says_when_there_is_nothing(
         page.locator("#find-said", has_text="4 of 4").wait_for()
         page.fill("#find-q", "no such words")
         page.locator("#find-said", has_text="nowhere").wait_for()
-        assert marked(page, "find") == marked(page, "find-now") == []
+        assert marked(page, "find", 1) == marked(page, "find-now", 1) == []
 
 
 def test_a_formula_that_is_drawn_and_folded_is_opened_and_shown(
@@ -169,7 +173,6 @@ def test_a_formula_that_is_drawn_and_folded_is_opened_and_shown(
         assert page.locator(".seg.fold").count() == 0
         assert "Step 300:" in page.inner_text(".seg.now")
         page.wait_for_selector(".seg.now .maths .katex")
-        page.wait_for_function("CSS.highlights.has('find-now')")
         (formula,) = marked(page, "find-now")
         assert "300" in formula
         inside = page.evaluate(
