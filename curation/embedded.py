@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +59,44 @@ def credentials() -> dict[str, Any]:
     """
     path = paths.home() / "secrets" / "services.json"
     known = read_json(path)
-    if known:
-        return known
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        json.dump(_draw(), file)
-    try:
-        os.link(name, path)  # fails if another process of this copy was first
-    except FileExistsError:
-        pass
-    finally:
-        Path(name).unlink()
-    return read_json(path)
+    if not known:
+        draw_once(paths.secrets_dir() / path.name, lambda: json.dumps(_draw()))
+        known = read_json(path)
+    return known
+
+
+def draw_once(path: Path, draw: Callable[[], str]) -> str:
+    """The text of a private file; drawn and written whole by the first process that asks."""
+    if not path.exists():
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
+            file.write(draw())
+        try:
+            os.link(name, path)  # fails if another process of this copy was first
+        except FileExistsError:
+            pass
+        finally:
+            Path(name).unlink()
+    return path.read_text().strip()
+
+
+def login_path() -> Path:
+    """The file with the owner's drawn password (``username``, ``password``, ``shown``)."""
+    return paths.home() / "secrets" / "login.json"
+
+
+def read_login() -> dict[str, Any]:
+    """The owner's login as it was drawn; empty when there is none."""
+    return read_json(login_path()) or read_record("login")
+
+
+def write_login(value: dict[str, Any]) -> None:
+    """Keep the owner's login; ``run/login.json``, its older place, leads to it."""
+    paths.secrets_dir()
+    write_private(login_path(), value)
+    older = paths.run_dir() / "login.json"
+    older.unlink(missing_ok=True)
+    older.symlink_to(Path("..") / "secrets" / "login.json")
 
 
 def _draw() -> dict[str, Any]:

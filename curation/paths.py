@@ -17,11 +17,54 @@ def home() -> Path:
     return Path(os.environ.get("WHITTLE_HOME") or ROOT / ".whittle").resolve()
 
 
-def run_dir() -> Path:
-    """Folder for sockets, ports and pid files of the running copy; made private if missing."""
-    path = home() / "run"
-    path.mkdir(parents=True, exist_ok=True)
+def private_folder(*parts: str) -> Path:
+    """A folder under the home, made if missing; it and the home are closed to other users.
+
+    A home that was made by hand or by an older version may be open: it is closed here. One that
+    belongs to another user is left alone.
+    """
+    path = home()
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Started by root, the embedded servers run as another user who may have to pass through
+    # (workers.services.placement); what lies in the home is closed in any case.
+    close_folder(path, keep=0o011 if os.geteuid() == 0 else 0)
+    for part in parts:
+        path /= part
+        path.mkdir(exist_ok=True, mode=0o700)
+        close_folder(path)
     return path
+
+
+def close_folder(path: Path, keep: int = 0) -> None:
+    """Take the permissions of group and others, but those in ``keep``, from a folder of ours."""
+    status = path.stat()
+    mode = status.st_mode & (0o700 | keep)
+    if status.st_mode & 0o777 != mode and status.st_uid == os.geteuid():
+        path.chmod(mode)
+
+
+def run_dir() -> Path:
+    """Folder for sockets, ports and pid files of the running copy; private, made if missing."""
+    return private_folder("run")
+
+
+def log_dir() -> Path:
+    """Folder of the log files; private, made if missing."""
+    return private_folder("log")
+
+
+def secrets_dir() -> Path:
+    """Folder of everything that opens something; parts that need no secret do not see it."""
+    return private_folder("secrets")
+
+
+def open_private(path: Path, flags: int = os.O_CREAT | os.O_APPEND | os.O_WRONLY) -> int:
+    """A descriptor of a file that only this user may read and write; made if missing."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    status = os.fstat(descriptor)
+    if status.st_mode & 0o077 and status.st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def socket_path(name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -42,17 +43,11 @@ def secret_key() -> str:
     """The signing key: from the environment, else a private file made once under the home."""
     if given := os.environ.get("SECRET_KEY"):
         return given
-    path = WHITTLE_HOME / "secret_key"
-    if path.exists():
-        return path.read_text().strip()
-    WHITTLE_HOME.mkdir(parents=True, exist_ok=True)
-    key = secrets.token_urlsafe(48)
-    try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(key)
-    except FileExistsError:  # another process of this copy was first
-        return path.read_text().strip()
-    return key
+    path = paths.secrets_dir() / "secret_key"
+    older = WHITTLE_HOME / "secret_key"  # where it was before there was a folder of secrets
+    if older.is_file() and not path.exists():
+        shutil.move(older, path)
+    return embedded.draw_once(path, lambda: secrets.token_urlsafe(48))
 
 
 def database() -> dict[str, Any]:

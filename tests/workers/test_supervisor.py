@@ -17,10 +17,12 @@ import psutil
 import pytest
 
 from curation import embedded
+from workers.services import process as service_process
 from workers.services.ensure import verifier_environment
 from workers.supervisor import parts
 from workers.supervisor.child import FIRST_PAUSE, LONGEST_PAUSE, Child, exit_words
-from workers.supervisor.output import LINE_LIMIT, Follower, Lines, Log, harmless
+from workers.supervisor.loop import Supervisor
+from workers.supervisor.output import LINE_LIMIT, OLDER_FILES, Follower, Lines, Log, harmless
 from workers.supervisor.parts import Part
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +146,7 @@ def test_ctrl_c_ends_every_process_also_stubborn_ones_and_grandchildren(copy: Co
     copy.environment["HAVE_SERVERS"] = "1"
     copy.start()
     copy.wait_until_up()
+    copy.wait_for(lambda: "| stubborn" in copy.text())
     names = {" ".join(process.cmdline()) for process in copy.processes()}
     assert any("bin/postgres" in name for name in names)
     assert len(copy.processes()) > 10
@@ -282,13 +285,69 @@ def test_a_later_start_shows_pages_while_the_tables_are_checked_again(copy: Copy
 
 
 @pytest.mark.services
-def test_a_login_that_bootstrap_left_is_shown_in_the_end(copy: Copy) -> None:
-    login = json.dumps({"username": "owner", "password": "four random words"})
-    code = f"import os; open(os.environ['WHITTLE_HOME'] + '/run/login.json', 'w').write({login!r})"
+def test_the_log_and_what_is_no_terminal_never_hold_the_drawn_password(copy: Copy) -> None:
+    login = json.dumps({"username": "owner", "password": "four random words", "shown": False})
+    code = (
+        "import os, pathlib; folder = pathlib.Path(os.environ['WHITTLE_HOME'], 'secrets'); "
+        f"folder.mkdir(exist_ok=True); (folder / 'login.json').write_text({login!r})"
+    )
     copy.environment["PREPARE"] = code
     copy.start()
     copy.wait_until_up()
-    assert "Sign in as owner with the password four random words" in copy.text()
+    assert "Sign in as owner; " in copy.text() and "login.json has the password" in copy.text()
+    logs = "".join(path.read_text() for path in (copy.home / "log").iterdir())
+    assert "four random words" not in copy.text() + logs
+    for path in (copy.home / "log", *(copy.home / "log").iterdir()):
+        assert not path.stat().st_mode & 0o077, path
+
+
+def test_a_password_is_shown_once_on_a_terminal_and_never_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("WHITTLE_HOME", str(tmp_path))
+    embedded.write_login({"username": "owner", "password": "drawn words", "shown": False})
+    terminal = Terminal()
+    supervisor = Supervisor(Log(tmp_path / "whittle.log", terminal))
+    supervisor._greet()
+    assert terminal.getvalue().count("drawn words") == 1
+    supervisor._greet()
+    assert terminal.getvalue().count("drawn words") == 1, "only at the first start"
+    assert "drawn words" not in (tmp_path / "whittle.log").read_text()
+    assert embedded.read_login()["password"] == "drawn words", "it is kept"
+    for path in (embedded.login_path(), tmp_path / "whittle.log"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "run" / "login.json").resolve() == embedded.login_path().resolve()
+
+
+def test_a_grown_log_is_set_aside_and_what_is_kept_has_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.supervisor.output.FILE_LIMIT", 2_000)
+    log = Log(tmp_path / "whittle.log", io.StringIO())
+    for number in range(400):
+        log.write("web", f"line {number} " + "x" * 50)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 1 + OLDER_FILES
+    assert all(file.stat().st_size <= 2_100 for file in files)
+    assert "line 399" in (tmp_path / "whittle.log").read_text()
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in files)
+
+
+def test_a_server_goes_on_writing_after_its_log_was_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_process, "LOG_LIMIT", 100)
+    path = tmp_path / "postgres.log"
+    with path.open("ab", buffering=0) as server:
+        server.write(b"a" * 200)
+        service_process.rotate(path)
+        server.write(b"after")
+    assert path.read_bytes() == b"after"
+    assert (tmp_path / "postgres.log.1").read_bytes() == b"a" * 200
 
 
 def test_the_pauses_between_restarts_grow_to_a_limit() -> None:

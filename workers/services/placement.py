@@ -7,7 +7,8 @@ permission of such a parent is changed. Instead, in this order:
 
 1. the account can enter the folders as they are: nothing special;
 2. the server gets a mount namespace of its own, in which its folders are shown under ``/mnt``;
-3. where namespaces are refused (many containers), its folders live under ``/var/lib/whittle``,
+3. where namespaces are refused (many containers), others may pass through the home;
+4. where a parent of the home stops them too, its folders live under ``/var/lib/whittle``,
    in a folder named by a hash of the home, and ``MOVED.txt`` in the home says so.
 """
 
@@ -20,7 +21,7 @@ import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,7 +85,20 @@ def place(owned: Mapping[str, Path], needed: Mapping[str, Path]) -> Placement:
     binds = _as_they_are(folders)
     if can_stage(account, binds):
         return Placement(account, folders, {n: f"{launch.STAGE}/{n}" for n in folders}, binds)
+    if open_home(account, folders.values()):
+        return Placement(account, folders, _as_they_are(folders))
     return relocate(account, owned, needed)
+
+
+def open_home(account: Account, folders: Iterable[Path]) -> bool:
+    """Let others pass through the home, but not look into it, where that alone is missing."""
+    home = paths.home()
+    mode = home.stat().st_mode
+    home.chmod(mode | 0o011)
+    if reachable(account, folders):
+        return True
+    home.chmod(mode)
+    return False
 
 
 def choose_account(owned: Mapping[str, Path]) -> Account:
@@ -106,11 +120,11 @@ def choose_account(owned: Mapping[str, Path]) -> Account:
     )
 
 
-def reachable(account: Account, folders: object) -> bool:
+def reachable(account: Account, folders: Iterable[Path]) -> bool:
     """Whether the account may enter each folder, asked of the kernel (so access lists count)."""
     script = 'for folder; do cd "$folder" || exit 1; done'
     result = subprocess.run(
-        ["/bin/sh", "-c", script, "sh", *map(str, folders)],  # type: ignore[call-overload]
+        ["/bin/sh", "-c", script, "sh", *map(str, folders)],
         user=account.uid,
         group=account.gid,
         extra_groups=[],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from curation import paths
 
-LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside at the next start
+LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside
 
 
 @contextmanager
@@ -26,17 +27,23 @@ def service_lock(name: str) -> Iterator[None]:
 
 
 def log_path(name: str) -> Path:
-    """The log file of a part, its folder made."""
-    folder = paths.home() / "log"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{name}.log"
+    """The private log file of a part, made if missing."""
+    path = paths.log_dir() / f"{name}.log"
+    os.close(paths.open_private(path))
+    return path
 
 
 def rotate(path: Path) -> None:
-    """Set a grown log aside (one older file is kept)."""
+    """Set a grown log aside (one older file is kept).
+
+    The program that writes it goes on with the emptied file: its descriptor appends.
+    """
     with suppress(FileNotFoundError):
         if path.stat().st_size > LOG_LIMIT:
-            path.replace(path.with_suffix(".log.1"))
+            older = path.with_suffix(".log.1")
+            os.close(paths.open_private(older))
+            shutil.copyfile(path, older)
+            os.truncate(path, 0)
 
 
 def tail(path: Path, lines: int = 15) -> str:
@@ -73,7 +80,7 @@ def works_in(pid: int, folder: Path) -> bool:
 def spawn(command: Sequence[str], log: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, writing to ``log``."""
     rotate(log)
-    with log.open("ab") as output:
+    with open(paths.open_private(log), "ab") as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import IO, Any
 
 from curation import embedded, paths
+from workers.services import process
 from workers.services.embedded import Server, embedded_servers
 from workers.services.errors import ServiceError
 from workers.supervisor import leftovers, parts, prepare, watchdog
@@ -50,7 +51,7 @@ class Supervisor:
 
     def __init__(self, log: Log | None = None) -> None:
         self.token = secrets.token_hex(8)
-        self.log = log or Log(paths.home() / "log" / "whittle.log")
+        self.log = log or Log(paths.log_dir() / "whittle.log")
         self.selector = selectors.DefaultSelector()
         self.servers: list[Server] = []
         self.followers: list[Follower] = []
@@ -172,11 +173,11 @@ class Supervisor:
             prepare.remember()
 
     def _start_child(self, child: Child) -> None:
-        process = child.start()
-        if process.stdout is not None:
-            os.set_blocking(process.stdout.fileno(), False)
+        stream = child.start().stdout
+        if stream is not None:
+            os.set_blocking(stream.fileno(), False)
             lines = Lines(child.part.name, self.log.write)
-            self.selector.register(process.stdout, selectors.EVENT_READ, lines)
+            self.selector.register(stream, selectors.EVENT_READ, lines)
 
     # Watch -----------------------------------------------------------------------------------
 
@@ -216,13 +217,22 @@ class Supervisor:
         self._write_state()
         if self.web_answers.is_set() and self.preparation is None and not self.announced:
             self.announced = True
-            self.log.plain(banner())
+            self._greet()
+
+    def _greet(self) -> None:
+        """Show the address and, once, the drawn password; neither goes into a log."""
+        login = embedded.read_login()
+        first = bool(login) and not login.get("shown")
+        self.log.show(banner(login, with_password=first and self.log.is_seen()))
+        if first and self.log.is_seen():
+            embedded.write_login(login | {"shown": True})
 
     def _watch_servers(self) -> None:
         if time.monotonic() < self.server_check:
             return
         self.server_check = time.monotonic() + SERVER_TICK
         for server in self.servers:
+            process.rotate(server.log)
             if server.running():
                 continue
             self.say(f"{server.name} is gone; starting it again")
@@ -327,10 +337,12 @@ def check_port() -> None:
             ) from None
 
 
-def banner() -> str:
+def banner(login: dict[str, Any], *, with_password: bool) -> str:
     """What a newcomer needs: the address and a login."""
-    login = embedded.read_record("login")
     lines = ["", f"  Whittle is at {parts.address()}"]
-    if login.get("username"):
-        lines.append(f"  Sign in as {login['username']} with the password {login.get('password')}")
+    if with_password:
+        lines.append(f"  Sign in as {login['username']} with the password {login['password']}")
+        lines.append(f"  It is shown only this once and kept in {embedded.login_path()}")
+    elif login:
+        lines.append(f"  Sign in as {login['username']}; {embedded.login_path()} has the password")
     return "\n".join([*lines, "  Ctrl-C stops everything", ""])

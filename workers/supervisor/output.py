@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
 import time
 from collections.abc import Callable
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
 
-FILE_LIMIT = 20_000_000  # bytes of one log file; one older file is kept
+from curation import paths
+
+FILE_LIMIT = 20_000_000  # bytes of one log file
+OLDER_FILES = 4  # kept beside it, as .log.1 (the newest) to .log.4
 LINE_LIMIT = 16_000  # bytes; a program that writes no line end is cut here
 NAME_WIDTH = 14
 COLOURS = (36, 33, 32, 35, 34, 31)
@@ -25,27 +31,38 @@ def harmless(text: str) -> str:
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
+class PrivateFile(RotatingFileHandler):
+    """A log that only this user may read, of bounded size; a full disk loses lines, no more."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(paths.open_private(Path(self.baseFilename)), "a", encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A log that cannot be written must not end the supervisor."""
+
+
 class Log:
     """Writes lines to the terminal and to a file."""
 
     def __init__(self, path: Path, terminal: IO[str] | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self.file = path.open("a", encoding="utf-8")
+        self.file = PrivateFile(path, maxBytes=FILE_LIMIT, backupCount=OLDER_FILES)
         self.terminal: IO[str] | None = sys.stdout if terminal is None else terminal
         self.colours: dict[str, int] = {}
 
     def write(self, name: str, text: str) -> None:
         """One line of ``name``."""
-        stamp = time.strftime("%H:%M:%S")
         line = f"{name:<{NAME_WIDTH}}| {harmless(text)}"
-        self._to_file(f"{time.strftime('%Y-%m-%d')} {stamp} {line}\n")
-        self._to_terminal(f"{self._paint(name, f'{stamp} {line}')}\n")
+        self._to_file(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}")
+        self._to_terminal(self._paint(name, f"{time.strftime('%H:%M:%S')} {line}") + "\n")
 
-    def plain(self, text: str) -> None:
-        """Text without a name, for the banner."""
-        self._to_file(f"{text}\n")
+    def show(self, text: str) -> None:
+        """Text for the person who started this, which stands in no log."""
         self._to_terminal(f"{text}\n")
+
+    def is_seen(self) -> bool:
+        """Whether what is shown reaches a person's terminal, and not a file."""
+        return self.terminal is not None and self.terminal.isatty()
 
     def _paint(self, name: str, line: str) -> str:
         if self.terminal is None or not self.terminal.isatty():
@@ -64,15 +81,7 @@ class Log:
             self.terminal = None
 
     def _to_file(self, text: str) -> None:
-        try:
-            if self.file.tell() > FILE_LIMIT:
-                self.file.close()
-                self.path.replace(self.path.with_suffix(".log.1"))
-                self.file = self.path.open("a", encoding="utf-8")
-            self.file.write(text)
-            self.file.flush()
-        except (OSError, ValueError):  # a full disk must not end the supervisor
-            return
+        self.file.handle(logging.makeLogRecord({"msg": text}))
 
 
 class Lines:

@@ -148,7 +148,7 @@ def trainer() -> Part:
     """Takes queued training runs over REST, with a token that ``manage.py bootstrap`` leaves."""
     command = (sys.executable, "-m", "workers.trainer", "--url", address(), "--poll", "5")
     told = {**environment(), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    token = paths.run_dir() / "trainer.token"
+    token = paths.secrets_dir() / "trainer.token"
     return Part("trainer", command, told, grace=3.0, late=True, token_file=token)
 
 

@@ -13,11 +13,13 @@ from curation import embedded, paths, tokens
 from workers import demo
 
 OWNER = "owner"
+AS_SET = "(as you set it)"
 
 
 def trainer_token(owner: Any) -> None:
     """A token for the trainer of this copy, in a private file that the supervisor reads."""
-    path = paths.run_dir() / "trainer.token"
+    path = paths.secrets_dir() / "trainer.token"
+    (paths.run_dir() / path.name).unlink(missing_ok=True)  # its place in older versions
     if path.exists() and tokens.find_token(path.read_text().strip()) is not None:
         return
     _, secret = tokens.create_token(user=owner, scopes=["read", "train"], name="trainer")
@@ -40,14 +42,16 @@ class Command(BaseCommand):
     def owner(self) -> Any:
         """The owner; made with a drawn password when there is no user at all."""
         users = get_user_model()
-        record = embedded.record_path("login")
         if not users.objects.exists():
-            password = os.environ.get("OWNER_PASSWORD") or secrets.token_urlsafe(12)
+            given = os.environ.get("OWNER_PASSWORD")
+            password = given or secrets.token_urlsafe(12)
             users.objects.create_superuser(OWNER, password=password)
-            embedded.write_private(record, {"username": OWNER, "password": password})
+            login = {"username": OWNER, "password": password, "shown": bool(given)}
+            embedded.write_login(login)
         owner = users.objects.filter(username=OWNER).first()
-        known = embedded.read_record("login").get("password", "")
-        if known and (owner is None or not owner.check_password(known)):
-            # The password was changed: printing the old one at each start would mislead.
-            embedded.write_private(record, {"username": OWNER, "password": "(as you set it)"})
+        login = embedded.read_login()
+        known = login.get("password", "")
+        if known not in {"", AS_SET} and (owner is None or not owner.check_password(known)):
+            # The password was changed: the old one opens nothing and would mislead.
+            embedded.write_login({"username": OWNER, "password": AS_SET, "shown": True})
         return owner
