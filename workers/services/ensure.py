@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import sys
 import psutil
 
 from curation import paths
-from workers.services import process
+from workers.services import hide, process
 from workers.services.embedded import embedded_servers
 from workers.services.errors import ServiceError
 
@@ -108,8 +109,14 @@ def is_verifier(pid: int) -> bool:
 
 
 def verifier_command() -> list[str]:
-    """The argument list of the verifier service."""
-    return [sys.executable, "-m", VERIFIER_MODULE]
+    """The argument list of the verifier service, which does not see the folder of secrets."""
+    return without_secrets([sys.executable, "-m", VERIFIER_MODULE])
+
+
+def without_secrets(argv: list[str]) -> list[str]:
+    """The argument list that runs ``argv`` where the home's folder of secrets looks empty."""
+    spec = {"argv": argv, "folders": [str(paths.secrets_dir())]}
+    return [sys.executable, "-I", "-S", hide.__file__, json.dumps(spec)]
 
 
 def verifier_environment() -> dict[str, str]:

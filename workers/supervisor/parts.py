@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curation import embedded, paths
-from workers.services.ensure import verifier_command, verifier_environment
+from workers.services.ensure import verifier_command, verifier_environment, without_secrets
 
 WEB_HOST = "127.0.0.1"
 # Celery's, seven lines long, at each start by root; docs/operations.md says it once.
@@ -137,19 +137,21 @@ def teacher() -> Part:
     """The demo teacher, on a free port that ``run/teacher.port`` names."""
     chosen = embedded.free_port()
     (paths.run_dir() / "teacher.port").write_text(f"{chosen}\n")
-    command = (sys.executable, "-m", "workers.demo_teacher", "serve", "--port", str(chosen))
+    command = [sys.executable, "-m", "workers.demo_teacher", "serve", "--port", str(chosen)]
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     told = environment() | offline
     told.setdefault("OMP_NUM_THREADS", "1")
-    return Part("teacher", command, told, late=True, ahead=True)
+    return Part("teacher", tuple(without_secrets(command)), told, late=True, ahead=True)
 
 
 def trainer() -> Part:
     """Takes queued training runs over REST, with a token that ``manage.py bootstrap`` leaves."""
-    command = (sys.executable, "-m", "workers.trainer", "--url", address(), "--poll", "5")
+    command = [sys.executable, "-m", "workers.trainer", "--url", address(), "--poll", "5"]
     told = {**environment(), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     token = paths.secrets_dir() / "trainer.token"
-    return Part("trainer", command, told, grace=3.0, late=True, token_file=token)
+    return Part(
+        "trainer", tuple(without_secrets(command)), told, grace=3.0, late=True, token_file=token
+    )
 
 
 def prepare_command() -> list[str]:
