@@ -10,6 +10,7 @@ the tables hold.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import os
 import socket
@@ -95,6 +96,7 @@ def retry(job: Job, user: Any = None) -> Job:
 CLAIM = """
 UPDATE curation_job SET state = 'running', lease_epoch = lease_epoch + 1, attempts = attempts + 1,
     lease_until = clock_timestamp() + make_interval(secs => %(lease)s), worker = %(worker)s,
+    progress_at = clock_timestamp(),
     started_at = coalesce(started_at, clock_timestamp()), error = '', error_code = ''
 WHERE id = %(job)s AND (
     (state = 'queued' AND (not_before IS NULL OR not_before <= clock_timestamp()))
@@ -117,31 +119,40 @@ def claim(job_id: int, worker: str | None = None) -> int | None:
 
 
 EXTEND = """
-UPDATE curation_job SET lease_until = clock_timestamp() + make_interval(secs => %s)
+UPDATE curation_job SET lease_until = clock_timestamp() + make_interval(secs => %s),
+    progress_at = CASE WHEN %s THEN clock_timestamp() ELSE progress_at END
 WHERE id = %s AND lease_epoch = %s AND state = 'running' RETURNING cancel_requested
 """
 
 
-def extend(job_id: int, epoch: int) -> bool | None:
-    """Renew the lease; whether a cancel was asked for, or None when the lease is lost."""
+def extend(job_id: int, epoch: int, *, progressed: bool = False) -> bool | None:
+    """Renew the lease; whether a cancel was asked for, or None when the lease is lost.
+
+    ``progressed``: the work has moved since the last renewal.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(EXTEND, [settings.JOB_LEASE_SECONDS, job_id, epoch])
+        cursor.execute(EXTEND, [settings.JOB_LEASE_SECONDS, progressed, job_id, epoch])
         row = cursor.fetchone()
     return bool(row[0]) if row else None
 
 
 class Heartbeat(threading.Thread):
-    """Renews a lease in the background, and says when it is lost or a cancel was asked for."""
+    """Renews a lease in the background, and says when it is lost or a cancel was asked for.
 
-    def __init__(self, job_id: int, epoch: int) -> None:
+    ``abandon`` is called when the lease is lost and the work does not stop: it hangs in a call
+    that only the end of the process ends. Without it the work is waited for.
+    """
+
+    def __init__(self, job_id: int, epoch: int, abandon: Callable[[], None] | None = None) -> None:
         super().__init__(name=f"job-{job_id}-heartbeat", daemon=True)
-        self.job_id, self.epoch = job_id, epoch
+        self.job_id, self.epoch, self.abandon = job_id, epoch, abandon
         self.stop, self.lost, self.cancel = threading.Event(), threading.Event(), threading.Event()
+        self.progressed = threading.Event()
 
     def run(self) -> None:
         while not self.stop.wait(settings.JOB_HEARTBEAT_SECONDS):
             try:
-                state = extend(self.job_id, self.epoch)
+                state = extend(self.job_id, self.epoch, progressed=self.take_progress())
             except Exception:  # the database may be restarting; the lease decides
                 log.warning("job %s: heartbeat failed", self.job_id, exc_info=True)
                 close_old_connections()
@@ -152,6 +163,15 @@ class Heartbeat(threading.Thread):
             if state:
                 self.cancel.set()
         connection.close()
+        if self.lost.is_set() and self.abandon and not self.stop.wait(settings.JOB_GRACE_SECONDS):
+            log.error("job %s: lost its lease and hangs; its process ends", self.job_id)
+            self.abandon()
+
+    def take_progress(self) -> bool:
+        """Whether the work has moved since the last call."""
+        progressed = self.progressed.is_set()
+        self.progressed.clear()
+        return progressed
 
 
 @dataclass
@@ -203,6 +223,7 @@ class JobContext:
     def check(self) -> None:
         """Raise when the job was cancelled or belongs to someone else; cheap, call it often."""
         if self.heartbeat is not None:
+            self.heartbeat.progressed.set()
             if self.heartbeat.lost.is_set():
                 raise LeaseLost(f"job {self.job.pk}")
             if self.heartbeat.cancel.is_set():
@@ -249,10 +270,17 @@ class JobContext:
 
 
 def run_claimed(
-    job: Job, epoch: int, handler: Handler, on_progress: Callable[[Job], None] | None = None
+    job: Job,
+    epoch: int,
+    handler: Handler,
+    on_progress: Callable[[Job], None] | None = None,
+    abandon: Callable[[], None] | None = None,
 ) -> Job:
-    """Run a claimed job to its end and record how it ended; returns the fresh row."""
-    heartbeat = Heartbeat(job.pk, epoch)
+    """Run a claimed job to its end and record how it ended; returns the fresh row.
+
+    ``abandon`` ends this process when the job was taken away and its work hangs.
+    """
+    heartbeat = Heartbeat(job.pk, epoch, abandon)
     context = JobContext(job, epoch, heartbeat, on_progress)
     heartbeat.start()
     try:
@@ -358,38 +386,72 @@ def requeue(which: Q, *, seconds: float, message: str) -> int:
 
 
 def sweep() -> dict[str, list[int]]:
-    """Jobs whose lease ran out go back to the queue, or fail after too many attempts.
+    """Take jobs away from workers that are lost or hang; what is then ready to run.
 
-    Returns the ids that are ready to run (``wake``) and those that were given up (``failed``).
+    A job whose lease ran out goes back to the queue, or fails after too many attempts. One whose
+    lease is renewed while its work stands still fails (``no_progress``), or is cancelled when a
+    person asked for that. Returns the ids that are ready to run (``wake``), those that were given
+    up (``failed``) and those that were stopped for a person (``cancelled``).
     """
     with transaction.atomic():
-        expired = Job.objects.select_for_update(skip_locked=True).filter(
-            state=Job.State.RUNNING, lease_until__lt=Now()
+        cancelled = end_hanging(
+            Q(cancel_requested=True) & (still_for(settings.JOB_CANCEL_SECONDS) | EXPIRED),
+            state=Job.State.CANCELLED,
+            error="it did not stop by itself; its worker was taken away",
         )
-        ids = list(expired.values_list("pk", flat=True))
-        failed = list(
-            Job.objects.filter(pk__in=ids, attempts__gte=settings.JOB_MAX_ATTEMPTS).values_list(
-                "pk", flat=True
-            )
-        )
-        Job.objects.filter(pk__in=failed).update(
+        failed = end_hanging(
+            still_for(settings.JOB_STALL_SECONDS) & ~EXPIRED,
             state=Job.State.FAILED,
-            lease_epoch=F("lease_epoch") + 1,
+            error_code="no_progress",
+            error=f"nothing moved for {settings.JOB_STALL_SECONDS:.0f} s; retry goes on from there",
+        )
+        failed += end_hanging(
+            EXPIRED & Q(attempts__gte=settings.JOB_MAX_ATTEMPTS),
+            state=Job.State.FAILED,
             error_code="worker_lost",
             error="its worker died on every attempt",
-            finished_at=Now(),
         )
-        Outbox.objects.bulk_create(
-            Outbox(topic="event", payload={"job": pk, "event": "job.failed"}) for pk in failed
-        )
-        Job.objects.filter(pk__in=set(ids) - set(failed)).update(
+        # not_before is now: dispatch wakes at once what it woke before that moment.
+        Job.objects.filter(EXPIRED, state=Job.State.RUNNING).update(
             state=Job.State.QUEUED,
             lease_epoch=F("lease_epoch") + 1,
             lease_until=None,
+            not_before=Now(),
             error="its worker stopped answering; it will be taken up again",
         )
     ready = Job.objects.filter(state=Job.State.QUEUED).filter(
         Q(not_before=None) | Q(not_before__lte=Now())
     )
     wake = ready.order_by("woken_at", "pk").values_list("pk", flat=True)
-    return {"wake": list(wake[:500]), "failed": failed}
+    return {"wake": list(wake[:500]), "failed": failed, "cancelled": cancelled}
+
+
+def count_stalled() -> int:
+    """Running jobs that have not moved for a quarter of the time after which they are ended."""
+    stalled = still_for(settings.JOB_STALL_SECONDS / 4)
+    return Job.objects.filter(stalled, state=Job.State.RUNNING).count()
+
+
+EXPIRED = Q(lease_until__lt=Now())
+
+
+def still_for(seconds: float) -> Q:
+    """Jobs whose work has not moved for so long."""
+    return Q(progress_at__lt=Now() - dt.timedelta(seconds=seconds))
+
+
+def end_hanging(which: Q, *, state: str, error: str, error_code: str = "") -> list[int]:
+    """End running jobs whoever holds them; their worker can write nothing more. Returns ids."""
+    running = Job.objects.select_for_update(skip_locked=True).filter(which, state=Job.State.RUNNING)
+    ids = list(running.values_list("pk", flat=True))
+    Job.objects.filter(pk__in=ids).update(
+        state=state,
+        lease_epoch=F("lease_epoch") + 1,
+        lease_until=None,
+        error_code=error_code,
+        error=error,
+        finished_at=Now(),
+    )
+    payloads = [{"job": pk, "event": f"job.{state}"} for pk in ids]
+    Outbox.objects.bulk_create(Outbox(topic="event", payload=payload) for payload in payloads)
+    return ids

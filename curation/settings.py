@@ -214,11 +214,16 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Jobs. Times in seconds, on the database's clock; tests make them short.
-JOB_LEASE_SECONDS = envfloat("JOB_LEASE_SECONDS", 45)
+JOB_LEASE_SECONDS = envfloat("JOB_LEASE_SECONDS", 30)
 JOB_HEARTBEAT_SECONDS = envfloat("JOB_HEARTBEAT_SECONDS", JOB_LEASE_SECONDS / 4)
-JOB_SWEEP_SECONDS = envfloat("JOB_SWEEP_SECONDS", 15)
+JOB_SWEEP_SECONDS = envfloat("JOB_SWEEP_SECONDS", 10)
 # A queued job is announced to the workers again after so long (its message may be lost).
-JOB_REWAKE_SECONDS = envfloat("JOB_REWAKE_SECONDS", 60)
+JOB_REWAKE_SECONDS = envfloat("JOB_REWAKE_SECONDS", 30)
+# A running job that does not move for so long fails; one that was asked to stop is stopped sooner.
+JOB_STALL_SECONDS = envfloat("JOB_STALL_SECONDS", 1800)
+JOB_CANCEL_SECONDS = envfloat("JOB_CANCEL_SECONDS", 60)
+# What was taken away from a process has so long to stop before the process is ended.
+JOB_GRACE_SECONDS = envfloat("JOB_GRACE_SECONDS", 30)
 JOB_MAX_ATTEMPTS = int(envfloat("JOB_MAX_ATTEMPTS", 5))
 # A process that has not been heard of for so long is shown as dead (design: within 15 s).
 PROCESS_DEAD_SECONDS = envfloat("PROCESS_DEAD_SECONDS", 12)

@@ -126,7 +126,7 @@ def run_here(job: Job) -> tuple[Job, float]:
     started = time.monotonic()
     try:
         while True:
-            job = jobs.run_claimed(job, epoch, run, show)
+            job = jobs.run_claimed(job, epoch, run, show, abandon=end_process)
             if job.state != Job.State.QUEUED:
                 break
             # An unexpected error put it back; take it up again here when its pause is over.
@@ -141,6 +141,13 @@ def run_here(job: Job) -> tuple[Job, float]:
     finally:
         signal.signal(signal.SIGINT, previous)
     return job, time.monotonic() - started
+
+
+def end_process() -> None:
+    """The job was taken away and its work hangs: say so and end."""
+    sys.stderr.write("the job was ended from outside while it hung\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def cancel_argv(job_id: int) -> list[str]:

@@ -76,7 +76,11 @@ def flush_quietly() -> None:
         log.warning("outbox not flushed", exc_info=True)
 
 
-STALE = "coalesce(woken_at, created_at) < clock_timestamp() - make_interval(secs => %s)"
+# Not told of for long (the message may be lost), or put back into the queue since it was told.
+STALE = """
+coalesce(woken_at, created_at) < clock_timestamp() - make_interval(secs => %s)
+OR woken_at < not_before
+"""
 
 
 def forget_sent() -> None:
@@ -97,4 +101,5 @@ def maintain() -> dict[str, int]:
     processes.forget_old()
     forget_sent()
     sweep_exports()
-    return {"fired": len(fired), "flushed": flushed, "woken": woken, "failed": len(swept["failed"])}
+    ended = {name: len(swept[name]) for name in ("failed", "cancelled")}
+    return {"fired": len(fired), "flushed": flushed, "woken": woken} | ended

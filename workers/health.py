@@ -14,7 +14,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from curation import embedded, paths, processes
+from curation import embedded, jobs, paths, processes
 
 TIMEOUT = 1.0
 NEWS_SECONDS = 120.0  # for how long the restart of a part is worth telling
@@ -102,6 +102,7 @@ def health() -> dict[str, Any]:
         "verifier": service.get("status", "ok"),
         "sandbox": service.get("sandbox", "unavailable: unknown"),
         "teacher": teacher(),
+        "stalled_jobs": safe_stalled() if report["database"] == "ok" else 0,
     }
     report["problems"] = problems_of(report, alive)
     report["restarted"] = restarts()
@@ -155,11 +156,22 @@ def safe_processes() -> dict[str, list[dict[str, Any]]]:
         return {}
 
 
+def safe_stalled() -> int:
+    try:
+        return jobs.count_stalled()
+    except Exception:
+        return 0
+
+
 def problems_of(report: dict[str, Any], alive: dict[str, list[dict[str, Any]]]) -> list[str]:
     names = ("database", "redis", "beat", "verifier", "sandbox")
     found = [f"{name} {report[name]}" for name in names if report[name] != "ok"]
     if not report["workers"]:
         found.append("no worker is alive")
+    if stalled := report["stalled_jobs"]:
+        found.append(
+            f"{stalled} running {'job has' if stalled == 1 else 'jobs have'} stopped moving"
+        )
     dead = [p["name"] for p in alive.get("worker", []) if not p["alive"] and p["age"] < 600]
     waiting = [name for name, part in parts().items() if part["state"] == "waiting"]
     found += [f"{name} ended and is being started again" for name in waiting]

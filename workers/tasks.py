@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 
 from celery import shared_task
 
@@ -23,6 +25,11 @@ def run_job(job_id: int) -> None:
         return
     job = Job.objects.select_related("project").get(pk=job_id)
     log.info("job %s: %s started (attempt %s)", job_id, job.kind, job.attempts)
-    job = run_claimed(job, epoch, run)
+    job = run_claimed(job, epoch, run, abandon=end_process)
     log.info("job %s: %s", job_id, job.state)
     flush_quietly()
+
+
+def end_process() -> None:
+    """End this pool process, which hangs; Celery starts another in its place."""
+    os.kill(os.getpid(), signal.SIGKILL)

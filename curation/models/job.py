@@ -38,6 +38,9 @@ class Job(models.Model):
     attempts = models.IntegerField(default=0)
     lease_epoch = models.IntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
+    # When its worker last went through its work, on the database's clock. The lease alone does not
+    # tell: a thread renews it also while the work hangs in one call.
+    progress_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)
     woken_at = models.DateTimeField(null=True)  # when a worker was last told of it
     worker = models.CharField(max_length=200, blank=True)

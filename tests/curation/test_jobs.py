@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import threading
 import time
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
 from curation import jobs
 from curation.models import Job, JobLog, Outbox
@@ -127,7 +131,7 @@ def test_the_sweeper_requeues_an_expired_job_and_gives_up_after_the_last_attempt
         expire(job)
     Job.objects.filter(pk=last.pk).update(attempts=settings.JOB_MAX_ATTEMPTS)
     swept = jobs.sweep()
-    assert swept == {"wake": [first.pk], "failed": [last.pk]}
+    assert swept == {"wake": [first.pk], "failed": [last.pk], "cancelled": []}
     assert Job.objects.get(pk=last.pk).error_code == "worker_lost"
 
 
@@ -138,3 +142,86 @@ def test_the_next_job_of_a_chain_starts_only_after_success(project: Any) -> None
     following = Job.objects.exclude(pk=job.pk).get()
     assert following.kind == "grade"
     assert following.params == {"model": "m", "then": then[1:]}
+
+
+def stand_still(job: Job, seconds: float) -> None:
+    moved = timezone.now() - dt.timedelta(seconds=seconds)
+    Job.objects.filter(pk=job.pk).update(progress_at=moved)
+
+
+def test_a_job_that_hangs_under_a_living_lease_is_ended_from_outside(project: Any) -> None:
+    job = jobs.create_job(project=project, kind="verify")
+    epoch = jobs.claim(job.pk)
+    assert epoch is not None
+    stand_still(job, settings.JOB_STALL_SECONDS + 1)
+    assert jobs.extend(job.pk, epoch) is False, "its heartbeat goes on"
+    assert jobs.sweep()["failed"] == [job.pk]
+    job.refresh_from_db()
+    assert (job.state, job.error_code, job.lease_epoch) == ("failed", "no_progress", epoch + 1)
+    assert jobs.extend(job.pk, epoch) is None, "and its worker has lost it"
+    assert Outbox.objects.filter(payload={"job": job.pk, "event": "job.failed"}).count() == 1
+
+
+def test_a_heartbeat_alone_is_no_progress_and_the_work_moving_is(project: Any) -> None:
+    job = jobs.create_job(project=project, kind="verify")
+    epoch = jobs.claim(job.pk)
+    assert epoch is not None
+    stand_still(job, 1000)
+    before = Job.objects.get(pk=job.pk).progress_at
+    jobs.extend(job.pk, epoch, progressed=False)
+    assert Job.objects.get(pk=job.pk).progress_at == before
+    context = jobs.JobContext(job, epoch, jobs.Heartbeat(job.pk, epoch))
+    assert context.heartbeat is not None and not context.heartbeat.take_progress()
+    context.check()
+    assert context.heartbeat.take_progress() and not context.heartbeat.take_progress()
+    jobs.extend(job.pk, epoch, progressed=True)
+    moved = Job.objects.get(pk=job.pk).progress_at
+    assert moved is not None and before is not None and moved > before
+
+
+def test_a_cancel_that_the_work_never_sees_is_done_from_outside(project: Any) -> None:
+    job = jobs.create_job(project=project, kind="verify")
+    jobs.claim(job.pk)
+    jobs.request_cancel(job)
+    assert jobs.sweep()["cancelled"] == [], "it gets some time to stop by itself"
+    stand_still(job, settings.JOB_CANCEL_SECONDS + 1)
+    assert jobs.sweep()["cancelled"] == [job.pk]
+    job.refresh_from_db()
+    assert job.state == Job.State.CANCELLED
+
+
+def test_a_cancelled_job_whose_worker_died_does_not_start_again(project: Any) -> None:
+    job = jobs.create_job(project=project, kind="verify")
+    jobs.claim(job.pk)
+    jobs.request_cancel(job)
+    expire(job)
+    assert jobs.sweep()["cancelled"] == [job.pk]
+    assert Job.objects.get(pk=job.pk).state == Job.State.CANCELLED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_process_of_a_hanging_job_is_ended_and_others_are_not(
+    project: Any, settings: Any
+) -> None:
+    settings.JOB_GRACE_SECONDS = 0.2
+    ended, released = threading.Event(), threading.Event()
+
+    def hang(context: jobs.JobContext) -> None:
+        stand_still(context.job, settings.JOB_STALL_SECONDS + 1)
+        jobs.sweep()
+        assert ended.wait(60), "nothing ended the process"
+        released.set()
+
+    job = jobs.create_job(project=project, kind="verify")
+    epoch = jobs.claim(job.pk)
+    assert epoch is not None
+    job = jobs.run_claimed(job, epoch, hang, abandon=ended.set)
+    assert released.is_set()
+    assert (job.state, job.error_code) == ("failed", "no_progress")
+
+    ended.clear()
+    done = jobs.create_job(project=project, kind="verify")
+    epoch = jobs.claim(done.pk)
+    assert epoch is not None
+    jobs.run_claimed(done, epoch, lambda context: None, abandon=ended.set)
+    assert not ended.wait(1), "work that ends in time keeps its process"

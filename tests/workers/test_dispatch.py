@@ -151,6 +151,30 @@ def test_upkeep_takes_up_a_job_whose_worker_died(project: Any, broker: Broker) -
     assert broker.told == [job]
 
 
+def test_a_job_whose_worker_died_is_woken_in_the_same_round_however_fresh_its_message(
+    project: Any, broker: Broker
+) -> None:
+    (job,) = make(project)
+    dispatch.flush_outbox()
+    jobs.claim(job)
+    age(job, lease_until=1)
+    broker.messages.clear()
+    assert dispatch.maintain()["woken"] == 1
+    assert broker.told == [job]
+    assert dispatch.maintain()["woken"] == 0, "once, until that message counts as lost"
+
+
+def test_a_job_that_waits_after_an_error_is_woken_when_its_pause_is_over(
+    project: Any, broker: Broker
+) -> None:
+    (job,) = make(project)
+    dispatch.flush_outbox()
+    broker.messages.clear()
+    age(job, woken_at=1, not_before=0.5)
+    assert dispatch.maintain()["woken"] == 1
+    assert broker.told == [job]
+
+
 def test_upkeep_fires_schedules_and_sends_their_jobs(project: Any, broker: Broker) -> None:
     row = Schedule.objects.create(project=project, name="s", cron="* * * * *", kind="verify")
     Schedule.objects.filter(pk=row.pk).update(created_at=timezone.now() - dt.timedelta(hours=1))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from curation import embedded
+from curation import embedded, jobs
+from curation.models import Job
 from curation.views.health import chip
 from workers import health
 
@@ -40,8 +43,22 @@ def test_a_part_that_was_started_again_is_news_for_two_minutes(supervised: dict[
 def test_a_part_that_is_down_is_a_problem(supervised: dict[str, Any]) -> None:
     supervised["children"] = {"worker-llm": part("waiting", 3, 1), "web": part("running", 0, 1)}
     fine = dict.fromkeys(("database", "redis", "beat", "verifier", "sandbox"), "ok")
-    found = health.problems_of(fine | {"workers": 2}, {})
+    found = health.problems_of(fine | {"workers": 2, "stalled_jobs": 0}, {})
     assert found == ["worker-llm ended and is being started again"]
+
+
+@pytest.mark.django_db
+def test_a_running_job_that_stopped_moving_is_a_problem(
+    supervised: dict[str, Any], project: Any, settings: Any
+) -> None:
+    job = jobs.create_job(project=project, kind="verify")
+    jobs.claim(job.pk)
+    assert health.health()["stalled_jobs"] == 0
+    still = timezone.now() - dt.timedelta(seconds=settings.JOB_STALL_SECONDS / 4 + 1)
+    Job.objects.filter(pk=job.pk).update(progress_at=still)
+    report = health.health()
+    assert report["stalled_jobs"] == 1
+    assert "1 running job has stopped moving" in report["problems"]
 
 
 def report(*problems: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Command(BaseCommand):
             embedded.write_login(login)
         owner = users.objects.filter(username=OWNER).first()
         login = embedded.read_login()
-        known = login.get("password", "")
+        known = str(login.get("password", ""))
         if known not in {"", AS_SET} and (owner is None or not owner.check_password(known)):
             # The password was changed: the old one opens nothing and would mislead.
             embedded.write_login({"username": OWNER, "password": AS_SET, "shown": True})
