@@ -18,18 +18,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import seccomp
+from . import cgroup, seccomp
 from .bundle import BOOT, bundle
 from .bwrap import MIB, SANDBOX_UID, SandboxLimits, SandboxUnavailable, find_tools, isolated
 from .inside import wire
-from .memory import tree_bytes
+from .memory import sandbox_bytes
 from .tree import find_tree
 
 # Started by root, each sandbox has a user of its own, so that limits per user are its own too.
 FIRST_UID = 60_100
 UIDS = 4_000
 RESULTS_LIMIT = 64 * MIB
-WATCH_SECONDS = 0.1
+# The memory of a sandbox is looked at again after the time in which a fast writer could fill what is
+# left of it, and never so often that looking takes more than a fifth of the time.
+FASTEST = 16 * 1024 * MIB  # bytes a second, by all processors together
+SHORTEST, LONGEST = 0.005, 0.1
+LOOKING = 0.2
 # Processes of a quiet sandbox that /proc lists, and the rest of its entries.
 MARGIN = 15.0
 
@@ -54,13 +58,18 @@ class Job:
 
 @dataclass(slots=True)
 class Run:
-    """What came back. ``fault`` is ours, never the candidate's; ``unloaded``: why no test ran."""
+    """What came back. ``fault`` is ours, never the candidate's; ``unloaded``: why no test ran.
+
+    ``peak`` is the most memory of all processes together that was seen, in bytes; ``memory``
+    says that it was over the limit.
+    """
 
     records: list[Record] = field(default_factory=list)
     facts: Record = field(default_factory=dict)
     fault: str = ""
     message: str = ""
     memory: bool = False
+    peak: int = 0
     whole: bool = False
     wall: float = 0.0
 
@@ -85,10 +94,10 @@ def run(job: Job, tests: Mapping[str, Any], limits: SandboxLimits, seconds: floa
     )
     tools, modules = _tools(), bundle(tree)
     program = [tree.interpreter, "-I", "-S", "-B", "-c", BOOT, str(modules)]
-    with _filter_fd() as fd:
-        words = isolated(program, limits, tools["bwrap"], fd, tree.binds)
-        with _spawn([*_as_user(tools), *words], (fd, modules)) as process:
-            return _Collector(process, payload, limits, seconds).collect()
+    with _filter_fd() as fd, cgroup.limited(limits) as group:
+        words = [*_as_user(tools), *isolated(program, limits, tools["bwrap"], fd, tree.binds)]
+        with _spawn(group.enter(words) if group else words, (fd, modules)) as process:
+            return _Collector(process, payload, limits, seconds, group).collect()
 
 
 @functools.cache
@@ -202,8 +211,10 @@ class _Collector:
         payload: bytes,
         limits: SandboxLimits,
         seconds: float,
+        group: cgroup.Group | None = None,
     ) -> None:
         self.process = process
+        self.group = group
         self.left = memoryview(payload)
         self.limits = limits
         self.deadline = seconds + 2 * limits.wall + MARGIN
@@ -211,7 +222,7 @@ class _Collector:
         self.errors = bytearray()
         self.found = Run()
         self.started = time.monotonic()
-        self.watched = self.started + WATCH_SECONDS
+        self.look_at = self.started + min(LONGEST, limits.memory / FASTEST)
 
     def collect(self) -> Run:
         """Until the sandbox is dead, or has to be."""
@@ -224,11 +235,13 @@ class _Collector:
             selector.register(self.process.stdout, selectors.EVENT_READ, self._take)  # type: ignore[arg-type]
             selector.register(self.process.stderr, selectors.EVENT_READ, self._complain)  # type: ignore[arg-type]
             while not self.found.whole and not self.found.fault and self._open(selector):
-                for key, _ in selector.select(WATCH_SECONDS):
+                for key, _ in selector.select(max(0.0, self.look_at - time.monotonic())):
                     if not key.data():
                         selector.unregister(key.fileobj)
                 self._watch()
         self.found.wall = time.monotonic() - self.started
+        if self.group is not None and self.group.was_full():
+            self._refuse_memory()
         if not (self.found.whole or self.found.fault or self.found.memory):
             self._explain()
         return self.found
@@ -285,11 +298,23 @@ class _Collector:
         now = time.monotonic()
         if now - self.started > self.deadline:
             self.found.fault, self.found.message = "timeout", f"no end after {self.deadline:g} s"
-        elif now > self.watched:
-            self.watched = now + WATCH_SECONDS
-            if tree_bytes(self.process.pid) > self.limits.memory:
-                self.found.memory = True
-                self.found.message = "the processes together are over the limit"
+        elif now >= self.look_at:
+            self._weigh(now)
+
+    def _weigh(self, now: float) -> None:
+        """Look at the memory, and say when to look again."""
+        held = sandbox_bytes(self.process.pid, self.limits.memory)
+        self.found.peak = max(self.found.peak, held)
+        left = self.limits.memory - held
+        if left < 0:
+            self._refuse_memory()
+        cost = time.monotonic() - now
+        pause = min(LONGEST, max(SHORTEST, left / FASTEST, cost / LOOKING))
+        self.look_at = time.monotonic() + pause
+
+    def _refuse_memory(self) -> None:
+        self.found.memory = True
+        self.found.message = f"over {self.limits.memory // MIB} MiB in all processes together"
 
     def _explain(self) -> None:
         """The sandbox ended before it said so."""

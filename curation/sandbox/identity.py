@@ -7,7 +7,7 @@ import hashlib
 import os
 import subprocess
 
-from . import seccomp
+from . import cgroup, seccomp
 from .bwrap import find_tools
 from .tree import find_tree
 
@@ -16,7 +16,7 @@ from .tree import find_tree
 def identity() -> dict[str, str]:
     """Versions of bubblewrap and kernel, hash of the filter, fingerprint of the interpreter tree.
 
-    ``memory`` says how the memory of all processes together is bounded.
+    ``memory`` says how the memory of all processes together is bounded: see ``memory_limit``.
     """
     tree = find_tree()
     return {
@@ -24,8 +24,13 @@ def identity() -> dict[str, str]:
         "kernel": os.uname().release,
         "filter": hashlib.sha256(seccomp.program()).hexdigest()[:12],
         "tree": f"{tree.version}-{tree.fingerprint[:12]}",
-        "memory": "watched",
+        "memory": memory_limit(),
     }
+
+
+def memory_limit() -> str:
+    """What keeps a run within its memory: ``cgroup`` (the kernel), or ``watched`` (we look)."""
+    return "cgroup" if cgroup.find_parent() else "watched"
 
 
 def _version(bwrap: str) -> str:

@@ -4,7 +4,9 @@ Arguments: path of a canary file, port of a listener outside. Standard library o
 """
 
 import ctypes
+import fcntl
 import json
+import mmap
 import os
 import socket
 import sys
@@ -43,6 +45,12 @@ def connect(port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
         s.settimeout(2)
         s.connect(("127.0.0.1", port))
+
+
+def lock() -> None:
+    """Lock a file that all sandboxes share."""
+    with open(os.__file__) as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def call(name: str, *arguments: Any) -> None:
@@ -92,6 +100,12 @@ def main() -> None:
         "mount": attempt(lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None)),
         "ptrace": attempt(lambda: call("ptrace", 0, 0, None, None)),
         "memory": attempt(lambda: bytearray(2 * 1024**3)),
+        "memory_file": attempt(lambda: os.memfd_create("probe")),
+        "shared_map": attempt(lambda: mmap.mmap(-1, 2 * 1024**2)),
+        "shared_segment": attempt(lambda: call("shmget", 0, 4096, 0o1600)),
+        "large_pipe": attempt(lambda: fcntl.fcntl(os.pipe()[1], 1031, 1024**2)),
+        "lock": attempt(lock),
+        "watch": attempt(lambda: call("inotify_init1", 0)),
         "forks": forks(200),
     }
     print(json.dumps(found))

@@ -48,6 +48,12 @@ EXPECTED: dict[str, Callable[[Any], bool]] = {
     "mount": lambda result: result != "allowed",
     "ptrace": lambda result: result != "allowed",
     "memory": lambda result: result == "MemoryError",
+    "memory_file": lambda result: result != "allowed",
+    "shared_map": lambda result: result != "allowed",
+    "shared_segment": lambda result: result != "allowed",
+    "large_pipe": lambda result: result != "allowed",
+    "lock": lambda result: result != "allowed",
+    "watch": lambda result: result != "allowed",
     "forks": lambda count: 0 < count < 80,
 }
 

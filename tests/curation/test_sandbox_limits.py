@@ -155,6 +155,7 @@ for _ in range(5):
         x = bytearray(b'x' * (60 * 2**20)); time.sleep(3); os._exit(0)
 time.sleep(3); print('had it')
 """
+RESERVE = "import mmap; mmap.mmap(-1, 10**9, flags=mmap.MAP_PRIVATE); print('had it')"
 SMALL = SandboxLimits(cpu=3, wall=8.0, memory=200 * MIB)
 
 
@@ -175,8 +176,8 @@ def test_s5_control_without_the_limits_it_has_what_it_wants(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with hole(inside("runner", "resource.setrlimit(resource.RLIMIT_AS", "(lambda *a: 0)(0")):
-        assert printed(run("import mmap; mmap.mmap(-1, 10**9); print('had it')")) == "had it"
-    monkeypatch.setattr(execution, "tree_bytes", lambda pid: 0)
+        assert printed(run(RESERVE)) == "had it"
+    monkeypatch.setattr(execution, "sandbox_bytes", lambda pid, limit: 0)
     assert printed(run(FAMILY, limits=SMALL)) == "had it"
 
 

@@ -2,7 +2,7 @@
 
 ``POST /verify {"items": [{"kind", "response", "reference", "options"}]}`` gives
 ``{"verdicts": [...]}`` in the same order, each with ``verifier`` and ``version`` beside the
-verdict's own fields. ``GET /health`` gives ``{"status", "sandbox", "pool", "versions"}``.
+verdict's own fields. ``GET /health`` gives ``{"status", "sandbox", "sandbox_memory", "pool", "versions"}``.
 
 A batch that does not fit into the queue is refused whole with 503 and ``Retry-After``; a body
 over the limit with 413; a malformed one with 400. A bad item is an ``error`` verdict of its own.
@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from curation.sandbox import selftest
+from curation.sandbox.identity import memory_limit
 from curation.verifiers import VERIFIERS, verify
 from curation.verifiers.base import error
 from curation.verifiers.pool import MathPool, use_pool
@@ -83,6 +84,7 @@ class Service:
                 "status": "ok",
                 "sandbox": self.selftest.status,
                 "sandbox_checks": self.selftest.checks,
+                "sandbox_memory": memory_limit(),
                 "pool": {
                     "workers": self.limits.workers,
                     "alive": len(self.pool.pids()),

@@ -213,9 +213,7 @@ class Session:
         self._open(stdin, talks)
 
     def _open(self, stdin: bytes, talks: bool) -> None:
-        given = os.memfd_create("stdin")
-        os.write(given, stdin) if len(stdin) < 4096 else _write_all(given, stdin)
-        os.lseek(given, 0, 0)
+        given = _file_with(stdin)
         (out, out_theirs), (err, err_theirs) = os.pipe(), os.pipe()
         theirs = [given, out_theirs, err_theirs]
         if talks:
@@ -364,6 +362,20 @@ class Session:
                     break
                 if len(self.outputs[fd]) == before or self.cut:
                     break
+
+
+def _file_with(data: bytes) -> int:
+    """A file without a name. It lies in the run's own tmpfs, whose size counts; a memfd's does not.
+
+    CandidateFailed where earlier tests left no room for it.
+    """
+    try:
+        fd = os.open("/tmp", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)  # noqa: S108
+        _write_all(fd, data)
+    except OSError as problem:
+        raise CandidateFailed("memory_limit", f"no room in /tmp: {problem.strerror}") from None
+    os.lseek(fd, 0, 0)
+    return fd
 
 
 def _write_all(fd: int, data: bytes) -> None:
