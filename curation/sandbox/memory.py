@@ -55,7 +55,7 @@ def sandbox_bytes(bwrap: int, limit: int) -> int:
     proc = Path(f"/proc/{inside}/root/proc")
     pids = _processes(proc)
     if not pids:
-        return tree_bytes(bwrap)
+        return tree_bytes(bwrap) + _sockets(Path(f"/proc/{inside}"))
     private = sum(_private(proc / pid) for pid in pids)
     if private > limit:  # the most common case first, as it grows fastest
         private = sum(_proportional(proc / pid) for pid in pids)
@@ -70,7 +70,8 @@ def sandbox_bytes(bwrap: int, limit: int) -> int:
 def tree_bytes(root: int) -> int:
     """Resident bytes of ``root`` and its descendants, shared pages once for each process.
 
-    For a sandbox whose own /proc we may not read: too much rather than too little.
+    For a sandbox whose own /proc we may not read, because we are neither root nor the owner of the
+    interpreter: too much of what is mapped, and nothing of what is not.
     """
     total, waiting, seen = 0, [root], 0
     while waiting and seen < MAX_PROCESSES:

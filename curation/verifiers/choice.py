@@ -28,7 +28,7 @@ class ChoiceVerifier:
     """
 
     name = "choice"
-    version = "1"
+    version = "2"
 
     def check(self, response: str, reference: str | None, **options: Any) -> Verdict:
         """See :class:`curation.verifiers.base.Verifier`."""

@@ -18,7 +18,7 @@ class ExactVerifier:
     """
 
     name = "exact"
-    version = "1"
+    version = "2"
 
     def check(self, response: str, reference: str | None, **options: Any) -> Verdict:
         """See :class:`curation.verifiers.base.Verifier`."""

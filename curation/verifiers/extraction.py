@@ -41,6 +41,7 @@ ANSWER_WRAPPERS = re.compile(
 SHORT_LINE = 120
 SHORT_WORDS = 4
 MAX_ANSWER = 2_000
+MAX_BOX = 20_000  # a number of thousands of digits is an answer too
 MAX_JOINED = 8
 
 _BOX_TOKEN = re.compile(
@@ -68,9 +69,25 @@ _MARKERS: tuple[re.Pattern[str], ...] = tuple(
         r"(?:答え|正解)は[*_ \t]{0,4}",
     )
 )
+# "definitely not \boxed{42}" and "\boxed{42} is wrong" state what the answer is not.
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:not|never|cannot|isn['’]t|wasn['’]t)|n['’]t (?=be))"
+    r"(?: ?(?:be|equal(?: to)?|exactly|simply|just))?[\s:$(\\]*(?:(?:boxed|fbox)\{)?$",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"[\s$).,?}\\*]*(?:(?:is|was|would be|seems|looks)(?: \w+ly)? (?:wrong|incorrect|false|invalid"
+    r"|not (?:\w+ly )?(?:the |my |our |a )?(?:final )?(?:answer|correct|right|true|it\b|solution))"
+    r"|(?:isn['’]t|can(?:not|['’]t) be) (?:the |my |our )?(?:final )?"
+    r"(?:answer|correct|right|true|it\b|solution))",
+    re.IGNORECASE,
+)
+# Of a line that is the whole answer part; "does not exist" is an answer, "not 42" is none.
+_LINE_DENIES = re.compile(r"(?:\bnot|n['’]t)\b.*\d|\d.*\b(?:wrong|incorrect|false)\b", re.IGNORECASE)
+AROUND = 40  # characters in which a denial must stand
 # "the answer is not ..." and "the answer is that ..." state nothing.
 _NO_STATEMENT = re.compile(
-    r"(?:not|that|what|whether|unknown|unclear|wrong|incorrect|supposed)\b", re.I
+    r"n['’]t\b|(?:\w+ly )?(?:not|that|what|whether|unknown|unclear|wrong|incorrect|supposed)\b", re.I
 )
 
 
@@ -138,7 +155,7 @@ def last_boxed(text: str, start: int = 0, end: int | None = None) -> Extraction 
             break
         group.append(box)
     contents = list(dict.fromkeys(_unbox(text[a:b]) for a, b in reversed(group)))
-    return Extraction(", ".join(contents)[:MAX_ANSWER], group[-1][0], group[0][1], "boxed")
+    return Extraction(", ".join(contents)[:MAX_BOX], group[-1][0], group[0][1], "boxed")
 
 
 def _from_part(text: str, start: int, end: int, *, lone_line: bool = True) -> Extraction | None:
@@ -164,7 +181,30 @@ def _boxes(text: str, start: int, end: int) -> list[tuple[int, int]]:
             stack.append(token.end())
         elif "box" in mark:
             found += _bare_box(text, token.end(), end)
-    return [box for box in found if box[1] - box[0] <= MAX_ANSWER]
+    boxes = [box for box in found if box[1] - box[0] <= MAX_BOX]
+    return _without_denied(text, boxes, start)
+
+
+def is_denied(text: str, start: int, end: int) -> bool:
+    """Whether the words beside ``text[start:end]`` say that it is not the answer."""
+    before, after = text[max(0, start - AROUND) : start], text[end : end + AROUND]
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
+
+
+def _without_denied(
+    text: str, boxes: list[tuple[int, int]], start: int
+) -> list[tuple[int, int]]:
+    """Boxes but those denied, and earlier ones of the same content as a denied last one."""
+    kept = [(a, b) for a, b in boxes if not _box_denied(text, a, b, start)]
+    if boxes and boxes[-1] not in kept:
+        wrong = text[slice(*boxes[-1])].strip()
+        kept = [(a, b) for a, b in kept if text[a:b].strip() != wrong]
+    return kept
+
+
+def _box_denied(text: str, a: int, b: int, start: int) -> bool:
+    opening = text.rfind("\\", max(start, a - AROUND), a)
+    return is_denied(text, a if opening < 0 else opening, b + (text[b : b + 1] == "}"))
 
 
 def _bare_box(text: str, position: int, end: int) -> list[tuple[int, int]]:
@@ -238,6 +278,8 @@ def _lone_line(text: str, start: int, end: int) -> Extraction | None:
     if not stripped or "\n" in stripped or len(stripped) > SHORT_LINE or end - start > 2000:
         return None
     if len(stripped.split()) > SHORT_WORDS or "boxed{" in stripped:
+        return None
+    if _LINE_DENIES.search(stripped):
         return None
     offset = start + len(body) - len(body.lstrip())
     return Extraction(stripped, offset, offset + len(stripped), "whole")

@@ -38,7 +38,7 @@ class LogicVerifier:
     """
 
     name = "logic"
-    rules_version = "1"
+    rules_version = "2"
 
     @property
     def version(self) -> str:

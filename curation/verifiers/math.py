@@ -10,6 +10,8 @@ from importlib import metadata
 from typing import Any
 
 from .base import MAX_EXTRACTED, MAX_REFERENCE, Verdict, correct, error, incorrect, unverifiable
+from .closedform import is_unevaluated
+from .engine import MAX_EXPRESSION
 from .extraction import Extraction, extract_answer
 from .latex import ROW_END, TEXT_CLOSE, TEXT_OPEN, normalise, squeeze
 from .pool import Outcome, default_pool
@@ -43,7 +45,7 @@ class MathVerifier:
     """
 
     name = "math"
-    rules_version = "2"
+    rules_version = "3"
 
     def __init__(self) -> None:
         self._cache: OrderedDict[tuple[str, str], Outcome] = OrderedDict()
@@ -65,10 +67,16 @@ class MathVerifier:
         if found.answer is None:
             return incorrect("extraction", found.reason)
         equal = quick_equal(gold, found.answer)
+        if equal is not False and is_unevaluated(gold, found.answer):
+            return incorrect("form", "unevaluated", found.answer, extraction=found.method)
         if equal is not None:
             return _decided(equal, "exact", found)
         if not is_expression(gold):
             return unverifiable("bad_reference", found.answer)
+        if len(gold) > MAX_EXPRESSION:
+            return unverifiable("bad_reference", found.answer)
+        if len(found.answer) > MAX_EXPRESSION:
+            return incorrect("extraction", "too_long", found.answer[:MAX_EXPRESSION])
         return self._algebra(gold, found, _seconds(options.get("timeout")))
 
     def _algebra(self, gold: str, found: Extraction, timeout: float | None) -> Verdict:

@@ -8,10 +8,11 @@ from typing import Any
 
 from . import exactvalue as ev
 from .base import Verdict, correct, incorrect, unverifiable
-from .extraction import extract_answer, split_answer
+from .closedform import is_unevaluated
+from .extraction import extract_answer, is_denied, split_answer
 from .math import clean_reference
 from .quick import quick_equal
-from .reading import read
+from .reading import MAX_LENGTH, read
 
 _NUMBER = re.compile(
     r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)?(?:\.\d++)?(?:[eE][-+]?\d{1,3})?(?!\w)"
@@ -32,20 +33,22 @@ class NumericVerifier:
     """
 
     name = "numeric"
-    version = "1"
+    version = "2"
 
     def check(self, response: str, reference: str | None, **options: Any) -> Verdict:
         """See :class:`curation.verifiers.base.Verifier`."""
         found = extract_answer(response, finish_reason=str(options.get("finish_reason") or ""))
         answer, how = found.answer, found.method
+        gold = clean_reference(reference)
+        if answer and is_unevaluated(gold, answer):
+            return incorrect("form", "unevaluated", answer, extraction=how)
         if found.reason == "no_answer" or (answer and read_number(answer) is None):
             answer, how = last_number(answer or response), "last_number"
-        gold = clean_reference(reference)
         if not gold:
             return unverifiable("no_reference", answer)
         target = read_number(gold)
         if target is None:
-            return unverifiable("bad_reference", answer)
+            return _as_written(gold, found.answer or answer, how)
         if answer is None:
             return incorrect("extraction", found.reason or "no_answer")
         value = read_number(answer)
@@ -55,6 +58,16 @@ class NumericVerifier:
         if close:
             return correct("number", answer, extraction=how)
         return incorrect("number", "", answer, extraction=how)
+
+
+def _as_written(gold: str, answer: str | None, how: str) -> Verdict:
+    """Numbers too long to calculate with are compared digit by digit."""
+    equal = quick_equal(gold, answer) if answer and len(gold) > MAX_LENGTH else None
+    if equal is None:
+        return unverifiable("bad_reference", answer)
+    if equal:
+        return correct("number", answer or "", extraction=how)
+    return incorrect("number", "", answer, extraction=how)
 
 
 def read_number(text: str) -> Fraction | None:
@@ -71,10 +84,10 @@ def read_number(text: str) -> Fraction | None:
 
 
 def last_number(text: str) -> str | None:
-    """The last number in the end of a text's answer part."""
+    """The last number in the end of a text's answer part; "not 42" states none."""
     tail = text[split_answer(text).answer_start :][-TAIL:]
-    numbers = [m.group() for m in _NUMBER.finditer(tail) if any(c.isdigit() for c in m.group())]
-    return numbers[-1] if numbers else None
+    numbers = [m for m in _NUMBER.finditer(tail) if any(c.isdigit() for c in m.group())]
+    return next((m.group() for m in reversed(numbers) if not is_denied(tail, *m.span())), None)
 
 
 def _close(value: Fraction, target: Fraction, options: dict[str, Any]) -> bool:

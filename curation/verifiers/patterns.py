@@ -30,7 +30,7 @@ class RegexVerifier:
     """
 
     name = "regex"
-    version = "1"
+    version = "2"
 
     def check(self, response: str, reference: str | None, **options: Any) -> Verdict:
         """See :class:`curation.verifiers.base.Verifier`."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from . import exactvalue as ev
 from .latex import TEXT_CLOSE, TEXT_OPEN, find_unit, normalise, plain_words, squeeze
-from .reading import MAX_LENGTH, Reading, Scalar, read_normalised
+from .reading import BASE_MARK, MAX_LENGTH, Reading, Scalar, read_normalised
 from .structure import parts
 
 # A decimal stands for an exact number only with at least so many significant digits.
@@ -18,7 +18,8 @@ MAX_WORDS = 6
 
 _LETTER = re.compile(r"^[\s(\[]*([A-Ja-j])[\s)\].:]*$")
 _LETTER_FIRST = re.compile(r"^[\s(\[]*([A-J])(?:[)\].:]|\s*$)")
-_BASE = re.compile(r"^(\d+) ?_ ?\{?(\d+)\}?$")
+# An integer or decimal of any length, as written.
+_LONG_NUMBER = re.compile(r"([-+]?)0*([0-9]*)(?:\.([0-9]*?)0*)?")
 _LETTER_UNIT = re.compile(r"^(.*\d) ?([mgshl])$")
 _WORDY = re.compile(r"[A-Za-zÀ-ÿ一-鿿\s'-]{2,}")
 _MATH_WORD = re.compile(r"^(?:sqrt|frac|sin|cos|tan|log|ln|exp|pi|min|max|lim|cot|sec|csc|arc\w+)$")
@@ -31,8 +32,22 @@ def quick_equal(a: str, b: str) -> bool | None:
     True and False are certain; a caller that gets None asks the algebra system.
     """
     if len(a) > MAX_LENGTH or len(b) > MAX_LENGTH:
-        return True if a.strip() == b.strip() and a.strip() else None
+        return True if a.strip() == b.strip() and a.strip() else _long_equal(a, b)
     return _quick_equal(a, b)
+
+
+def _long_equal(a: str, b: str) -> bool | None:
+    """Numbers of thousands of digits, compared as written; None where one of them is no number."""
+    left, right = (re.sub(r"\s|\{,\}|,(?=\d{3}(?!\d))|\$", "", text) for text in (a, b))
+    one, other = _LONG_NUMBER.fullmatch(left), _LONG_NUMBER.fullmatch(right)
+    if one is None or other is None or not (one[2] or one[3]) or not (other[2] or other[3]):
+        return None
+    return _digits(one) == _digits(other)
+
+
+def _digits(match: re.Match[str]) -> tuple[bool, str, str]:
+    """(is negative, digits before the point, digits after it) without zeros that mean nothing."""
+    return match[1] == "-", match[2] or "", match[3] or ""
 
 
 @lru_cache(maxsize=8192)
@@ -83,14 +98,13 @@ def _read_beside(text: str, other: Reading) -> Reading | None:
 
 
 def _compare_bases(a: str, b: str) -> bool | None:
-    """``2516_8`` beside ``2516_8`` or ``2516``: digits in a base, not a product."""
-    left, right = _BASE.match(a), _BASE.match(b)
-    if left and right:
-        return left.groups() == right.groups() if left[2] == right[2] else None
-    for based, other in ((left, b), (right, a)):
-        if based is not None and re.fullmatch(r"\d+", other):
-            return True if based[1] == other else None
-    return None
+    """False where one side marks a base and is not read; ``52_8`` is read as 42 like any number.
+
+    The algebra system would drop the subscript.
+    """
+    if not (BASE_MARK.search(a) or BASE_MARK.search(b)):
+        return None
+    return False if None in _readings(a, b) else None
 
 
 def _compare_readings(a: Reading | None, b: Reading | None) -> bool | None:

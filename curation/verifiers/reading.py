@@ -18,8 +18,8 @@ MAX_LENGTH = 400
 MAX_DEPTH = 30
 MAX_ITEMS = 40
 
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,])")
+THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,])")
 _ASSIGNMENT = re.compile(r"^(\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([a-z]\))?) ?(?:=|\\approx|≈) ?(?=.)")
 _MIXED = re.compile(r"^([-+]?)(\d+) (\d+) ?/ ?(\d+)$")
 _TEXT_UNIT = re.compile(
@@ -28,6 +28,21 @@ _TEXT_UNIT = re.compile(
 _WORD_UNIT = re.compile(
     r"^(.*[\d})]) ([A-Za-z][A-Za-z/ -]{2,60}|[a-z]{2,3}|km/h|m/s)( ?\^ ?\{?[23]\}?)?$"
 )
+_WORD_BASES = {
+    name: number
+    for number, name in enumerate(
+        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+        " sixteen".split(),
+        start=2,
+    )
+}
+_BASE_NAME = rf"(\d{{1,2}}|{'|'.join(_WORD_BASES)})"
+_BASED = re.compile(
+    rf"[({{]*([-+]?[\dA-Za-z]+)[)}}]* ?(?:_ ?[({{]*(?:base ?)?{_BASE_NAME}[)}}]*"
+    rf"|[({{]*(?:in )?base[- ]{_BASE_NAME}[)}}]*)"
+)
+# A digit with a subscript: what no other rule may read as a product or drop.
+BASE_MARK = re.compile(r"\d[)}\s]*_ ?[({]*\w")
 _SEPARATOR_WORDS = re.compile(rf"{TEXT_OPEN}? ?\b(?:and|or)\b ?{TEXT_CLOSE}?", re.IGNORECASE)
 _LETTER_WORD = re.compile(r"[a-zA-Z]{3,}")
 _TOKEN = re.compile(
@@ -81,8 +96,8 @@ def read_normalised(text: str) -> Reading | None:
 
 
 def _read_plain(text: str) -> Reading | None:
-    bare = _THOUSANDS.sub(lambda m: m.group().replace(",", ""), text)
-    bare = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), bare)
+    bare = THOUSANDS.sub(lambda m: m.group().replace(",", ""), text)
+    bare = SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), bare)
     scalar = read_scalar(bare)
     if scalar is not None:
         return Reading("scalar", (scalar,))
@@ -185,9 +200,28 @@ def _collection(kind: str, parts: list[str], brackets: str) -> Reading | None:
     return Reading(kind, tuple(items), brackets=brackets)
 
 
+def read_based(text: str) -> int | None:
+    """The value of digits with a base (``52_8``, ``101 base two``); None where it is none.
+
+    Digits that the base does not have are no number.
+    """
+    match = _BASED.fullmatch(re.sub(f"[{TEXT_OPEN}{TEXT_CLOSE}]", "", text).strip())
+    if match is None or not any(c.isdigit() for c in match[1]):
+        return None
+    name = match[2] or match[3]
+    base = int(name) if name.isdigit() else _WORD_BASES[name]
+    try:
+        return int(match[1], base) if 2 <= base <= 36 else None
+    except ValueError:
+        return None
+
+
 def read_scalar(text: str) -> Scalar | None:
     """One exact number, or None."""
     text = text.strip()
+    based = read_based(text)
+    if based is not None:
+        return _scalar(ev.rational(based), None, False)
     percent = text.endswith("%")
     if percent:
         text = text[:-1].strip()
