@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404
@@ -70,6 +71,24 @@ def role_in(user: Any, project: Project) -> Role | None:
         return Role.OWNER
     value = Membership.objects.filter(project=project, user=user).values_list("role", flat=True)
     return Role(value[0]) if value else None
+
+
+def may_create_project(user: Any) -> bool:
+    """Whether the user may make a project, and own it: see the setting PROJECT_CREATION."""
+    if not user.is_authenticated or not user.is_active:
+        return False
+    if settings.PROJECT_CREATION == "everyone":
+        return True
+    return bool(user.has_perm("curation.add_project"))
+
+
+def require_project_creation(user: Any) -> None:
+    """PermissionDenied, with what to do, for a user who may make no project."""
+    if not may_create_project(user):
+        raise PermissionDenied(
+            "Projects are made by administrators: ask one to make it, or to allow you to make"
+            " projects (on the server: manage.py allow_projects NAME).",
+        )
 
 
 def projects_of(user: Any, role: Role = Role.VIEWER) -> QuerySet[Project]:

@@ -8,7 +8,7 @@ counts stay exact. Nothing that exists is written again: the same import twice c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from curation.ingest_rows import Batch, Item, write_batch
 from curation.jobs import JobContext, JobError
 from curation.models import Source, SourceFile
+from curation.server_paths import Use
 from curation.sources.adapters import ADAPTERS
 from curation.sources.limits import Limits, limits_from
 from curation.sources.mapping import Mapping, mapping_from
@@ -57,6 +58,7 @@ def run_import(ctx: JobContext) -> None:
     problem nor a new trace.
     """
     params = read_params(ctx.params)
+    params = replace(params, path=ctx.allowed_path(str(params.path), Use.READ))
     inputs = _inputs(params)
     if not ctx.checkpoint:
         ctx.restart_counts(**dict.fromkeys(COUNTERS, 0), reject_reasons={})

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import logging
 import os
 import socket
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -25,18 +27,18 @@ from django.db import close_old_connections, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from curation.job_rules import JobError, Right, allowed_path, check_job
 from curation.models import Job, JobLog, Outbox, Project
+from curation.server_paths import Use
+
+__all__ = ["JobError", "Right"]
 
 log = logging.getLogger(__name__)
 Handler = Callable[["JobContext"], None]
-
-
-class JobError(Exception):
-    """An expected failure of a job: a reason code and a sentence for the person who reads it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+# What a value of a wrong type raises where it is read: the same again at each attempt.
+MISREAD = (TypeError, ValueError, KeyError, AttributeError)
+# Of those, what half an answer of another process gives.
+PASSING = (OSError, json.JSONDecodeError)
 
 
 class LeaseLost(Exception):
@@ -59,20 +61,53 @@ def create_job(
     user: Any = None,
     retry_of: Job | None = None,
     wake: bool = True,
+    right: Right = Right.AUTHOR,
     **extra: Any,
 ) -> Job:
-    """A queued job and the outbox row that wakes a worker, in the caller's transaction."""
+    """A queued job and the outbox row that wakes a worker, in the caller's transaction.
+
+    ``right`` says on whose word its parameters name paths of the server. JobError (of
+    ``job_rules.check_job``) for a job that cannot be; nothing is stored then.
+    """
+    given = {} if params is None else params
+    check_job(project, kind, given, right=right, user=user)
     with transaction.atomic():
         job = Job.objects.create(
             project=project,
             kind=kind,
-            params=params or {},
+            params=given,
             created_by=user if user is not None and user.is_authenticated else None,
             retry_of=retry_of,
+            operator_paths=right is Right.OPERATOR,
             **extra,
         )
         if wake:
             Outbox.objects.create(topic="job", payload={"job": job.pk})
+    return job
+
+
+def start_stored(
+    *, project: Project, kind: Any, params: Any, user: Any = None, right: Right, **extra: Any
+) -> Job:
+    """A job of a stored chain or schedule. What may not be any more is made too, as failed: its
+    reason then stands where people look, and webhooks tell of it."""
+    try:
+        return create_job(
+            project=project, kind=kind, params=params, user=user, right=right, **extra
+        )
+    except JobError as error:
+        job = Job.objects.create(
+            project=project,
+            kind=str(kind)[:32],
+            params=params if isinstance(params, dict) else {},
+            created_by=user,
+            state=Job.State.FAILED,
+            error_code=error.code,
+            error=str(error),
+            finished_at=Now(),
+            **extra,
+        )
+    Outbox.objects.create(topic="event", payload={"job": job.pk, "event": "job.failed"})
     return job
 
 
@@ -85,12 +120,30 @@ def request_cancel(job: Job) -> None:
 
 
 def retry(job: Job, user: Any = None) -> Job:
-    """A new job with the same parameters; what the old one stored is not done again."""
+    """A new job with the same parameters; what the old one stored is not done again.
+
+    A command's right to any path ends with its job: such a job is tried again by the command.
+    """
     if job.state not in Job.FINAL:
         raise JobError("not_finished", "only a finished job can be retried")
-    return create_job(
-        project=job.project, kind=job.kind, params=job.params, user=user, retry_of=job
-    )
+    right = Right.AUTHOR if job.operator_paths else Right.STORED
+    try:
+        return create_job(
+            project=job.project,
+            kind=job.kind,
+            params=job.params,
+            user=user,
+            retry_of=job,
+            right=right,
+        )
+    except JobError as error:
+        if not job.operator_paths:
+            raise
+        raise JobError(
+            "command_only",
+            "this job was started by a command on the server, which may name any path; only that"
+            f" command can do it again: run it there once more, or upload the file ({error})",
+        ) from error
 
 
 CLAIM = """
@@ -184,9 +237,23 @@ class JobContext:
     on_progress: Callable[[Job], None] | None = None
     _told: float = field(default=0.0, repr=False)
 
+    # Whether this attempt has stored anything yet.
+    wrote: bool = field(default=False, repr=False)
+
     @property
     def params(self) -> dict[str, Any]:
         return dict(self.job.params)
+
+    @property
+    def right(self) -> Right:
+        """On whose word the job names paths: a command's own, or what was stored with it."""
+        return Right.OPERATOR if self.job.operator_paths else Right.STORED
+
+    def allowed_path(self, given: object, use: Use) -> Path:
+        """The resolved path that this job may use now; JobError. Open what it gives, not ``given``:
+        a link put there since is then not followed."""
+        operator = self.right is Right.OPERATOR
+        return allowed_path(self.project, given, use, operator=operator)
 
     @property
     def project(self) -> Project:
@@ -237,6 +304,7 @@ class JobContext:
             self._fence()
             yield
             self._save()
+        self.wrote = True
         self._tell()
 
     def log(self, message: str, level: str = "info") -> None:
@@ -284,6 +352,7 @@ def run_claimed(
     context = JobContext(job, epoch, heartbeat, on_progress)
     heartbeat.start()
     try:
+        check_job(job.project, job.kind, job.params, right=context.right)
         handler(context)
         finish(context, Job.State.DONE)
     except LeaseLost:
@@ -330,33 +399,38 @@ def finish(context: JobContext, state: str, *, code: str = "", message: str = ""
 
 
 def start_next(job: Job) -> Job | None:
-    """The next job of a chain: ``params["then"]`` is a list of ``{"kind", "params"}``."""
+    """The next job of a chain: ``params["then"]`` is a list of ``{"kind", "params"}``.
+
+    A chain that a command made keeps the command's right to any path.
+    """
     chain = job.params.get("then") or []
     if not chain:
         return None
     params = dict(chain[0].get("params") or {})
     if chain[1:]:
         params["then"] = chain[1:]
-    return create_job(
-        project=job.project, kind=chain[0]["kind"], params=params, user=job.created_by
+    right = Right.OPERATOR if job.operator_paths else Right.STORED
+    return start_stored(
+        project=job.project,
+        kind=chain[0]["kind"],
+        params=params,
+        user=job.created_by,
+        right=right,
     )
 
 
-def names_server_path(params: Any) -> bool:
-    """Whether parameters, or those of a job chained behind, name a path of the server's disk."""
-    if isinstance(params, list):
-        return any(map(names_server_path, params))
-    if not isinstance(params, dict):
-        return False
-    if {"path", "out"} & params.keys():
-        return True
-    return any(names_server_path(value) for value in params.values())
-
-
 def retry_or_fail(context: JobContext, error: Exception) -> None:
-    """An unexpected error: again after a pause, until the attempts are used up."""
+    """An unexpected error: again after a pause, until the attempts are used up.
+
+    Nothing stored yet, and an error that a value of a wrong type gives: the job would only fail
+    in the same way again, so it ends here.
+    """
     job = context.job
     message = f"{type(error).__name__}: {error}"
+    if isinstance(error, MISREAD) and not isinstance(error, PASSING) and not context.wrote:
+        hint = "most likely a parameter that this kind of job cannot read; it is not tried again"
+        finish(context, Job.State.FAILED, code="bad_parameter", message=f"{message} ({hint})")
+        return
     attempts = Job.objects.values_list("attempts", flat=True).get(pk=job.pk)
     if attempts >= settings.JOB_MAX_ATTEMPTS:
         finish(context, Job.State.FAILED, code="attempts_used_up", message=message)

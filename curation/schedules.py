@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from typing import Any
 
 from cronsim import CronSim, CronSimError
 from django.db import connection, transaction
 
-from curation.jobs import JobError, create_job
-from curation.models import Schedule, ScheduleRun
+from curation.job_rules import check_job
+from curation.jobs import JobError, Right, start_stored
+from curation.models import Project, Schedule, ScheduleRun
 
 log = logging.getLogger(__name__)
 # A firing missed by more than this (everything was down) is left out; docs/operations.md.
@@ -24,6 +26,11 @@ def check_cron(cron: str) -> None:
         CronSim(cron, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     except CronSimError as error:
         raise JobError("bad_cron", f"not a cron line: {cron!r} ({error})") from error
+
+
+def check_work(project: Project, kind: object, params: object, user: Any) -> None:
+    """JobError for work that ``user`` may not store in a schedule of the project."""
+    check_job(project, kind, params, right=Right.AUTHOR, user=user)
 
 
 def database_now() -> dt.datetime:
@@ -71,15 +78,19 @@ def fire_due(now: dt.datetime | None = None) -> list[int]:
 
 
 def fire(schedule: Schedule, fire_time: dt.datetime) -> int | None:
-    """Make the job of one firing; None when another process has made it."""
+    """Make the job of one firing; None when another process has made it.
+
+    What the schedule asks for and may not be (any more) is a failed job that says why.
+    """
     with transaction.atomic():
         run, created = ScheduleRun.objects.get_or_create(schedule=schedule, fire_time=fire_time)
         if not created:
             return None
-        job = create_job(
+        job = start_stored(
             project=schedule.project,
             kind=schedule.kind,
             params=schedule.params,
+            right=Right.STORED,
             schedule_run=run,
         )
     return job.pk

@@ -233,6 +233,10 @@ ASSIGNMENT_LEASE_SECONDS = envfloat("ASSIGNMENT_LEASE_SECONDS", 900)
 # Teacher endpoints a project may name; empty means any (the owner's decision, see docs).
 TEACHER_HOSTS = [h for h in os.environ.get("TEACHER_HOSTS", "").split(",") if h]
 IMPORT_ROOTS = [Path(p) for p in os.environ.get("IMPORT_ROOTS", "").split(":") if p]
+# Who makes projects, and owns them: "administrators" (and those they allow to), or "everyone".
+PROJECT_CREATION = os.environ.get("PROJECT_CREATION") or "administrators"
+if PROJECT_CREATION not in {"administrators", "everyone"}:
+    raise ImproperlyConfigured("PROJECT_CREATION is neither administrators nor everyone")
 EXPORT_ROOT = Path(os.environ.get("EXPORT_ROOT") or WHITTLE_HOME / "exports")
 
 LOGGING = {

@@ -53,7 +53,8 @@ def run_job(db: None, project: Any) -> Callable[..., Any]:
         from curation import jobs
         from curation.models import Job
 
-        job = jobs.create_job(project=project, kind=kind, params=params)
+        # As a row that stands there already: handlers also meet what today's rules refuse.
+        job = Job.objects.create(project=project, kind=kind, params=params, operator_paths=True)
         epoch = jobs.claim(job.pk)
         assert epoch is not None
         context = jobs.JobContext(Job.objects.get(pk=job.pk), epoch)

@@ -57,7 +57,16 @@ class JobCommand(BaseCommand):
             params = self.params(options)
         except jobs.JobError as error:
             raise SystemExit(usage(str(error))) from error
-        job = jobs.create_job(project=project, kind=self.kind, params=params, wake=False)
+        try:
+            job = jobs.create_job(
+                project=project,
+                kind=self.kind,
+                params=params,
+                wake=False,
+                right=jobs.Right.OPERATOR,
+            )
+        except jobs.JobError as error:
+            raise SystemExit(usage(f"{error.code}: {error}")) from error
         job, seconds = run_here(job)
         self.report(job, seconds, as_json=options["json"])
         if job.state != Job.State.DONE:

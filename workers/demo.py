@@ -36,7 +36,8 @@ LICENCE = "CC0-1.0"
 
 
 def problems_file() -> Path:
-    return paths.home() / "demo" / "problems.jsonl"
+    # Among the project's uploads: what its jobs may read, also when a person tries one again.
+    return paths.home() / "uploads" / SLUG / "made" / "problems.jsonl"
 
 
 def write_problems() -> Path:

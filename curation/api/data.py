@@ -62,6 +62,7 @@ class Projects(
         return allowed_projects(self.request)
 
     def perform_create(self, serializer: serializers.BaseSerializer[Project]) -> None:
+        access.require_project_creation(self.request.user)
         token: Any = self.request.auth
         if token is not None and token.project_id is not None:
             raise serializers_error("this token is narrowed to one project")

@@ -12,6 +12,10 @@ from rest_framework.views import exception_handler
 
 from curation.jobs import JobError
 
+# Reasons of the domain that are about what somebody may do, not about what was sent.
+NOT_YOURS = {"owner_needed", "path_not_allowed", "command_only"}
+FORBIDDEN = status.HTTP_403_FORBIDDEN
+
 
 class Conflict(exceptions.APIException):
     status_code = status.HTTP_409_CONFLICT
@@ -26,7 +30,8 @@ class Unprocessable(exceptions.APIException):
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's handler, with a code beside every message."""
     if isinstance(error, JobError):
-        return Response({"code": error.code, "detail": str(error)}, status=400)
+        number = FORBIDDEN if error.code in NOT_YOURS else status.HTTP_400_BAD_REQUEST
+        return Response({"code": error.code, "detail": str(error)}, status=number)
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from curation import models, schedules
+from curation.job_rules import check_slug
 from curation.jobs import JobError
 from workers.handlers import HANDLERS
 
@@ -38,6 +39,12 @@ class ProjectSerializer(serializers.ModelSerializer[models.Project]):
         model = models.Project
         fields = ["id", "slug", "name", "description", "settings", "created_at"]
         read_only_fields = ["created_at"]
+
+    def validate_slug(self, value: str) -> str:
+        """A name under which no earlier project's uploads lie."""
+        if self.instance is None or self.instance.slug != value:
+            check_slug(value)
+        return value
 
 
 class SourceSerializer(Base):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
@@ -16,12 +16,22 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from curation import jobs
+from curation import jobs, schedules
 from curation.api import serializers as shapes
 from curation.api.base import Editable, ReadOnly, documented, project_for
 from curation.api.errors import Unprocessable
 from curation.api.training import body_of
-from curation.models import Export, IdempotencyKey, Job, Recipe, Schedule, Selection, Webhook
+from curation.exports.reading import NoSuchFile, open_export_file
+from curation.models import (
+    Export,
+    IdempotencyKey,
+    Job,
+    Project,
+    Recipe,
+    Schedule,
+    Selection,
+    Webhook,
+)
 from curation.models.project import Role
 from workers import dispatch
 from workers.webhooks import check_address
@@ -46,7 +56,6 @@ class Jobs(ReadOnly):
         asked.is_valid(raise_exception=True)
         data = asked.validated_data
         project = project_for(request, data["project"], Role.CURATOR)
-        check_params(request, data)
         with transaction.atomic():
             job = job_once(request, project, data)
             dispatch.wake_after_commit()
@@ -76,12 +85,6 @@ class Jobs(ReadOnly):
     def log(self, request: Request, pk: str | None = None) -> Response:
         lines = self.get_object().log_lines.order_by("pk").values("created_at", "level", "message")
         return Response({"lines": list(lines[:10_000])})
-
-
-def check_params(request: Request, data: dict[str, Any]) -> None:
-    """Paths of the server's disk may be named by a project's owner only."""
-    if jobs.names_server_path(data["params"]):
-        project_for(request, data["project"], Role.OWNER)
 
 
 def job_once(request: Any, project: Any, data: dict[str, Any]) -> Job:
@@ -114,20 +117,22 @@ class Schedules(Editable):
 
     def perform_create(self, serializer: serializers.BaseSerializer[Schedule]) -> None:
         slug = self.request.data.get("project") if hasattr(self.request.data, "get") else None
-        self.check_params(serializer, slug)
+        project = project_for(self.request, slug, self.write_role)
+        self.check_job(project, serializer.validated_data)
         super().perform_create(serializer)
 
     def perform_update(self, serializer: serializers.BaseSerializer[Schedule]) -> None:
         assert serializer.instance is not None
-        self.check_params(serializer, serializer.instance.project.slug)
+        self.check_role(serializer.instance)
+        as_it_was = {"kind": serializer.instance.kind, "params": serializer.instance.params}
+        data = as_it_was | serializer.validated_data
+        if {"kind", "params"} & serializer.validated_data.keys() or data.get("enabled"):
+            self.check_job(serializer.instance.project, data)
         super().perform_update(serializer)
 
-    def check_params(
-        self, serializer: serializers.BaseSerializer[Schedule], slug: str | None
-    ) -> None:
-        """As for a job: paths of the server's disk may be named by owners only."""
-        if jobs.names_server_path(serializer.validated_data.get("params")):
-            project_for(self.request, slug, Role.OWNER)
+    def check_job(self, project: Project, data: dict[str, Any]) -> None:
+        """As for a job that starts now, on the word of who saves the schedule."""
+        schedules.check_work(project, data["kind"], data.get("params") or {}, self.request.user)
 
 
 @documented("webhooks")
@@ -207,15 +212,8 @@ class Exports(ReadOnly):
     @extend_schema(responses=OpenApiTypes.BINARY)
     def files(self, request: Request, digest: str, path: str) -> HttpResponseBase:
         export = self.get_object()
-        return FileResponse(open_file(export, path), filename=Path(path).name, as_attachment=True)
-
-
-def open_file(export: Export, path: str) -> Any:
-    """One file of an export, only by a name that stands in its manifest."""
-    names = {file["path"] for file in export.manifest.get("files", [])}
-    if path not in names | {"manifest.json"}:
-        raise Http404("no such file")
-    try:
-        return (Path(export.path) / path).open("rb")
-    except FileNotFoundError as error:
-        raise Http404("the file is gone from the server's disk") from error
+        try:
+            file = open_export_file(export, path)
+        except NoSuchFile as error:
+            raise Http404(str(error)) from error
+        return FileResponse(file, filename=PurePosixPath(path).name, as_attachment=True)

@@ -17,8 +17,10 @@ from curation.exports.rows import expected_bytes, export_records
 from curation.exports.writers import Written, write_export
 from curation.jobs import JobContext, JobError
 from curation.models import Export, Selection
+from curation.regularfiles import make_folder
 from curation.selection.run import select_with
 from curation.selection.storage import find_recipe
+from curation.server_paths import Use
 
 
 def run_export(ctx: JobContext) -> None:
@@ -31,7 +33,7 @@ def run_export(ctx: JobContext) -> None:
     """
     selection = _selection(ctx)
     form = _format(ctx, selection)
-    parent = Path(ctx.params.get("out") or settings.EXPORT_ROOT / ctx.project.slug).absolute()
+    parent = _parent(ctx)
     ctx.restart_counts()
     ctx.set_total(selection.selected)
     sweep_exports(parent)
@@ -50,6 +52,21 @@ def run_export(ctx: JobContext) -> None:
         ctx.count(rows=export.rows, files=len(written.files) + 1, bytes=export.bytes)
         ctx.job.counts |= {"export": written.id, "selection": selection.pk}
     ctx.log(f"export {written.id} {'written' if written.created else 'was there already'}")
+
+
+def _parent(ctx: JobContext) -> Path:
+    """The folder to export into, made if it is missing; JobError when it may not be that one.
+
+    The default is asked about too: EXPORT_ROOT may have been set to a folder of the home.
+    """
+    given = ctx.params.get("out") or str((settings.EXPORT_ROOT / ctx.project.slug).absolute())
+    parent = ctx.allowed_path(given, Use.WRITE)
+    try:
+        make_folder(parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise JobError("export_failed", f"cannot write to {parent}: {reason}") from error
+    return parent
 
 
 def sweep_exports(parent: Path | None = None, max_age_s: float = 3600) -> list[Path]:

@@ -45,6 +45,8 @@ class Job(models.Model):
     woken_at = models.DateTimeField(null=True)  # when a worker was last told of it
     worker = models.CharField(max_length=200, blank=True)
     cancel_requested = models.BooleanField(default=False)
+    # Made by a command typed on the server, which may name any path (curation.job_rules).
+    operator_paths = models.BooleanField(default=False, db_default=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
     )

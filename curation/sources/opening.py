@@ -11,8 +11,9 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
+from curation.regularfiles import NotRegular, open_regular
 from curation.sources.limits import MIB, Limits
 from curation.sources.records import BadFile
 
@@ -24,9 +25,20 @@ _ZSTD_READ = 1024
 _RATIO_FROM = 64 * MIB
 
 
+def open_input_file(path: Path) -> BinaryIO:
+    """An input for reading; BadFile ``not_a_regular_file`` for a pipe, a device or a link.
+
+    All readers open what they read here: opening a pipe would wait for somebody to write.
+    """
+    try:
+        return open_regular(path)
+    except NotRegular as error:
+        raise BadFile("not_a_regular_file", str(error)) from error
+
+
 def packing(path: Path) -> str:
     """``gzip``, ``zstd``, ``parquet``, ``archive`` or ``plain``, by the first bytes."""
-    with open(path, "rb") as file:
+    with open_input_file(path) as file:
         head = file.read(8)
     if head.startswith(_GZIP):
         return "gzip"
@@ -43,7 +55,7 @@ def unpacked(path: Path, limits: Limits) -> Iterator[IO[bytes]]:
     kind = packing(path)
     if kind == "archive":
         raise BadFile("unsupported_archive", "unpack it first: only .gz and .zst are read")
-    with open(path, "rb") as file:
+    with open_input_file(path) as file:
         if kind == "plain":
             yield file
             return

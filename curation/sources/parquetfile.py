@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from curation.sources.limits import Limits
 from curation.sources.lines import Line, lines
+from curation.sources.opening import open_input_file
 from curation.sources.records import BadFile, BadRow, ReadRow, Reject, reject
 from curation.sources.strictjson import parse
 
@@ -39,15 +40,18 @@ def read_parquet(path: Path, name: str, limits: Limits) -> Iterator[ReadRow | Re
 
 @contextlib.contextmanager
 def _child(path: Path, limits: Limits) -> Iterator[subprocess.Popen[bytes]]:
-    arguments = [str(path.resolve()), json.dumps(dataclasses.asdict(limits))]
     settings = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(
-        [sys.executable, "-I", str(_CHILD), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**settings, "PATH": os.environ.get("PATH", "")},
-    )
+    # The child reads the very file that was opened here, whatever its name stands for by now.
+    with open_input_file(path) as file:
+        name = f"/proc/self/fd/{file.fileno()}"
+        child = subprocess.Popen(
+            [sys.executable, "-I", str(_CHILD), name, json.dumps(dataclasses.asdict(limits))],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**settings, "PATH": os.environ.get("PATH", "")},
+            pass_fds=(file.fileno(),),
+        )
     try:
         yield child
     finally:

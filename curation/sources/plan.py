@@ -16,6 +16,7 @@ from curation.sources.checks import check_records
 from curation.sources.detection import detect
 from curation.sources.limits import Limits
 from curation.sources.mapping import Mapping
+from curation.sources.opening import open_input_file
 from curation.sources.readers import InputFile, data_files, fingerprint, read_file, safe_name
 from curation.sources.records import BadRow, ProblemRecord, ReadRow, Reject, Row, reject
 from curation.sources.strictjson import check_text, parse
@@ -136,9 +137,10 @@ def _read_folder(file: InputFile, adapter: Adapter, limits: Limits) -> ReadRow |
         path = file.path / part
         if not path.is_file():
             continue
-        with open(path, "rb") as stream:
-            raw = stream.read(limits.document_bytes + 1)
+        raw = b""
         try:
+            with open_input_file(path) as stream:
+                raw = stream.read(limits.document_bytes + 1)
             if len(raw) > limits.document_bytes:
                 raise BadRow("document_too_large", f"{part} is over {limits.document_bytes} bytes")
             data[path.stem] = parse(raw, limits.depth)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from curation.regularfiles import walk_files
 from curation.sources.csvfile import read_csv
 from curation.sources.jsonfile import read_json, read_lines
 from curation.sources.limits import Limits
-from curation.sources.opening import packing, unpacked
+from curation.sources.opening import open_input_file, packing, unpacked
 from curation.sources.parquetfile import read_parquet
 from curation.sources.records import RAW_EXCERPT, BadFile, ReadRow, Reject
 
@@ -69,30 +70,32 @@ def data_files(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    return [file for file in _walk(path) if _is_data(file)]
+    return [file for file in walk_files(path) if _is_data(file)]
 
 
 def other_files(path: Path) -> list[Path]:
     """Files under a folder that ``data_files`` passes over."""
-    return [] if path.is_file() else [file for file in _walk(path) if not _is_data(file)]
+    return [] if path.is_file() else [file for file in walk_files(path) if not _is_data(file)]
 
 
 def _is_data(file: Path) -> bool:
     return not file.name.startswith(".") and not file.is_symlink() and bool(ending(file))
 
 
-def _walk(path: Path) -> list[Path]:
-    found: list[Path] = []
-    for folder, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder, name) for name in files]
-    return sorted(found)
-
-
 def fingerprint(path: Path, root: Path) -> InputFile:
-    """Hash one file, and count its lines where it is plain JSON Lines."""
+    """Hash one file, and count its lines where it is plain JSON Lines.
+
+    What is no regular file counts as empty here; reading it gives the reject that says so.
+    """
+    try:
+        return _fingerprint(path, root)
+    except BadFile:
+        return InputFile(path, safe_name(path, root), hashlib.sha256().hexdigest(), 0)
+
+
+def _fingerprint(path: Path, root: Path) -> InputFile:
     digest, size, newlines, last = hashlib.sha256(), 0, 0, b"\n"
-    with open(path, "rb") as file:
+    with open_input_file(path) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
             size += len(piece)
@@ -114,8 +117,11 @@ def read_file(path: Path, name: str, limits: Limits) -> Iterator[ReadRow | Rejec
 def _broken(path: Path, name: str, why: BadFile) -> Reject:
     """A whole file as one reject: its first 64 KiB, its hash, its size."""
     file = fingerprint(path, path)
-    with open(path, "rb") as stream:
-        head = stream.read(RAW_EXCERPT)
+    try:
+        with open_input_file(path) as stream:
+            head = stream.read(RAW_EXCERPT)
+    except BadFile:
+        head = b""
     return Reject(name, 0, 0, why.reason, why.detail, head, file.sha256, file.bytes)
 
 

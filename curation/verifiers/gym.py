@@ -31,6 +31,8 @@ PARSE_MODULES = ("games.puzzle24", "games.countdown")
 TUPLES = frozenset({"arc_agi", "rearc"})
 # Needs a configuration of other data sets: not a generator by itself.
 EXCLUDED = frozenset({"composite"})
+# Knobs that are files or folders.
+FILE_KNOB = re.compile(r"(?:^|_)(?:files?|filename|paths?|dirs?|directory|folder|yaml|url)$", re.I)
 
 _FORMULA = re.compile(r"[0-9A-Za-z_+\-*/^().,=\s]{1,2000}")
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
@@ -137,13 +139,25 @@ def _canonical(config: Any) -> str:
     return text
 
 
+def _own_files_only(name: str, config: dict[str, Any]) -> None:
+    """BadPuzzle for a knob that names a file of ours: the library joins it to its own folder,
+    where an absolute path leads anywhere. Configurations come with rows, too."""
+    defaults = knobs(name)
+    for knob, value in config.items():
+        named = FILE_KNOB.search(knob) and not isinstance(value, int | float)
+        if named and value != defaults.get(knob):
+            raise BadPuzzle(f"the knob {knob} stays as the library has it")
+
+
 @lru_cache(maxsize=64)
 def _dataset(name: str, config: str) -> Any:
     import reasoning_gym
 
     _known(name)
+    given = json.loads(config)
+    _own_files_only(name, given)
     try:
-        return reasoning_gym.create_dataset(name, **json.loads(config))
+        return reasoning_gym.create_dataset(name, **given)
     except (TypeError, ValueError, AssertionError) as problem:
         raise BadPuzzle(f"the configuration is refused: {str(problem)[:200]}") from None
 

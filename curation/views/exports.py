@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from pathlib import PurePosixPath
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -15,13 +14,13 @@ from django.views.decorators.http import require_POST
 from curation import access
 from curation.exports.formats import FORMATS
 from curation.exports.manifest import verify_export
+from curation.exports.reading import NoSuchFile, export_folder, open_export_file
 from curation.models import Export, TrainingRun
 from curation.models.project import Role
 from curation.views.common import Filter, filtered, is_filtered, keyset, options, page
 from curation.views.forms import TrainForm
 
 SHOWN_PROBLEMS = 20
-ALWAYS = ("README.md", "manifest.json")
 
 
 @login_required
@@ -39,12 +38,6 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
         filters=filters,
         filtered=is_filtered(filters),
     )
-
-
-def folder_of(export: Export) -> Path:
-    """The export's own folder: ``path`` is it, or holds it under the export's id."""
-    path = Path(export.path)
-    return path if path.name == export.digest else path / export.digest
 
 
 @login_required
@@ -71,7 +64,7 @@ def export_verify(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Read every file of the export and compare it with the manifest."""
     project = access.access_project(request.user, slug)
     found = access.access_object(request.user, Export, pk, project=project)
-    problems = verify_export(folder_of(found), found.digest)
+    problems = verify_export(export_folder(found), found.digest)
     for problem in problems[:SHOWN_PROBLEMS]:
         messages.error(request, problem)
     if not problems:
@@ -79,22 +72,18 @@ def export_verify(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     return redirect("export", slug, pk)
 
 
-def named_files(manifest: dict[str, Any]) -> set[str]:
-    """Paths that may be downloaded: those in the manifest, the card and the manifest itself."""
-    return {*ALWAYS, *(str(entry["path"]) for entry in manifest.get("files", []))}
-
-
 @login_required
 def export_file(request: HttpRequest, slug: str, pk: int, path: str) -> HttpResponseBase:
     """One file of an export, as it is on disk."""
     project = access.access_project(request.user, slug, Role.VIEWER)
     found = access.access_object(request.user, Export, pk, project=project)
-    root = folder_of(found).resolve()
-    target = (root / path).resolve()
-    if path not in named_files(found.manifest) or not target.is_relative_to(root):
-        raise Http404("no such file")
-    if not target.is_file():
-        raise Http404("the file is gone from the disk")
+    try:
+        file = open_export_file(found, path)
+    except NoSuchFile as error:
+        raise Http404(str(error)) from error
     return FileResponse(
-        target.open("rb"), as_attachment=True, content_type="application/octet-stream"
+        file,
+        as_attachment=True,
+        filename=PurePosixPath(path).name,
+        content_type="application/octet-stream",
     )

@@ -10,10 +10,11 @@ from django.contrib.auth import get_user_model
 
 from curation.exports.formats import FORMATS
 from curation.generation import KEY_NAME
-from curation.jobs import JobError, names_server_path
+from curation.job_rules import check_slug
+from curation.jobs import JobError
 from curation.models import ModelEndpoint, Project, Schedule, Source
 from curation.models.project import Role
-from curation.schedules import check_cron
+from curation.schedules import check_cron, check_work
 from curation.sources.adapters import ADAPTERS
 from curation.tokens import SCOPES
 
@@ -24,6 +25,15 @@ class ProjectForm(forms.ModelForm[Project]):
         fields = ("name", "slug", "description")
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
         help_texts = {"slug": "Part of every address: small letters, digits, hyphens."}
+
+    def clean_slug(self) -> str:
+        """A name under which no earlier project's uploads lie."""
+        slug: str = self.cleaned_data["slug"]
+        try:
+            check_slug(slug)
+        except JobError as error:
+            raise forms.ValidationError(str(error)) from error
+        return slug
 
 
 class JsonField(forms.CharField):
@@ -233,16 +243,19 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         fields = ("name", "cron", "kind", "params")
         help_texts = {"cron": "minute hour day month weekday, in UTC: 0 3 * * * is 03:00 each day."}
 
-    def __init__(self, *args: Any, may_name_path: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, project: Project, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.may_name_path = may_name_path
+        self.project, self.user = project, user
 
-    def clean_params(self) -> dict[str, Any]:
-        """Paths of the server's disk may be named by owners only, here as elsewhere."""
-        params: dict[str, Any] = self.cleaned_data["params"]
-        if not self.may_name_path and names_server_path(params):
-            raise forms.ValidationError("Only an owner may name a path of the server.")
-        return params
+    def clean(self) -> dict[str, Any]:
+        """The work must be one that this user may start now."""
+        data = super().clean() or {}
+        if {"kind", "params"} <= data.keys():
+            try:
+                check_work(self.project, data["kind"], data["params"], self.user)
+            except JobError as error:
+                self.add_error("params", str(error))
+        return data
 
     def clean_cron(self) -> str:
         """A five-field cron line."""

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
@@ -21,15 +20,18 @@ from django.utils.http import urlencode
 
 from curation import access, paths
 from curation.ingest import read_params
+from curation.job_rules import Right, allowed_path, check_job, may_offer_paths
 from curation.jobs import JobError
 from curation.models import Project
 from curation.models.project import Role
+from curation.regularfiles import walk_files
+from curation.server_paths import Use
 from curation.sources.mapping import ROLES, Mapping
 from curation.sources.plan import Input, files, open_input
 from curation.sources.records import BadRow, ProblemRecord, Reject
 from curation.views.common import page
 from curation.views.forms import ImportForm, MappingForm
-from curation.views.jobs import start
+from curation.views.jobs import Refused, start
 
 SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 SALT = "whittle.import"
@@ -64,10 +66,10 @@ class Look:
         return json.dumps(plain, indent=2, ensure_ascii=False)
 
 
-def look(params: dict[str, Any]) -> Look:
+def look(project: Project, params: dict[str, Any]) -> Look:
     """Read the first rows as the import would; nothing is stored."""
-    path = Path(params["path"])
     try:
+        path = allowed_path(project, params["path"], Use.READ)
         if size_of(path) > MAX_LOOK_BYTES:
             return Look(trouble="This is too large to look into here; the job shows its mapping.")
         checked = read_params(params)
@@ -83,10 +85,9 @@ def look(params: dict[str, Any]) -> Look:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return path.stat().st_size
+    """Bytes of a file, or of all files in a folder; links count as themselves."""
+    every = walk_files(path) if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in every)
 
 
 def take_rows(found: Input, seen: Look) -> Look:
@@ -112,38 +113,19 @@ def keep_upload(project: Project, upload: UploadedFile[bytes]) -> Path:
     return folder / name
 
 
-def may_name_path(request: HttpRequest, project: Project) -> bool:
-    """Whether this user may import a path of the server.
-
-    Whoever may do so reads what the server reads, so it is left to administrators, and to owners
-    where IMPORT_ROOTS says which folders are meant for it.
-    """
-    if request.user.is_superuser:
-        return True
-    return bool(settings.IMPORT_ROOTS) and access.role_in(request.user, project) == Role.OWNER
-
-
-def allowed_path(given: str) -> Path | None:
-    """The resolved path if it lies under one of the import roots (none set: any path)."""
-    path = Path(given).resolve()
-    roots = [root.resolve() for root in settings.IMPORT_ROOTS]
-    inside = any(path.is_relative_to(root) for root in roots)
-    return path if path.exists() and (inside or not roots) else None
-
-
-def import_params(project: Project, form: ImportForm) -> dict[str, Any] | None:
-    """Parameters of the job, or None with an error on the form."""
+def import_params(project: Project, user: Any, form: ImportForm) -> dict[str, Any] | None:
+    """Parameters of a job that this user may start, or None with an error on the form."""
     data = form.cleaned_data
-    path = keep_upload(project, data["file"]) if data["file"] else allowed_path(data["path"])
-    if path is None:
-        form.add_error("path", "There is no such path, or it is outside of the import roots.")
-        return None
+    path = str(keep_upload(project, data["file"])) if data["file"] else data["path"]
     names = ("name", "adapter", "licence")
-    params = {"path": str(path)} | {name: data[name] for name in names if data[name]}
+    params = {"path": path} | {name: data[name] for name in names if data[name]}
     try:
+        check_job(project, "import", params, right=Right.AUTHOR, user=user)
         read_params(params)
+        if not Path(path).exists():
+            raise JobError("no_such_path", "there is no such path on the server")
     except JobError as error:
-        form.add_error(None, str(error))
+        form.add_error(None if data["file"] else "path", str(error))
         return None
     return params
 
@@ -170,11 +152,11 @@ def source_import(request: HttpRequest, slug: str) -> HttpResponse:
     form = ImportForm(
         request.POST or None,
         request.FILES or None,
-        may_name_path=may_name_path(request, project),
+        may_name_path=may_offer_paths(request.user, project),
         initial={"name": request.GET.get("name", "")},
     )
     if request.method == "POST" and form.is_valid():
-        params = import_params(project, form)
+        params = import_params(project, request.user, form)
         if params is not None and "at_once" in request.POST:
             return redirect("job", slug, start(request, project, "import", params).pk)
         if params is not None:
@@ -195,11 +177,14 @@ def source_look(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data["mapping"]
         params |= {"mapping": given} if given else {}
-        seen = look(params)
+        seen = look(project, params)
         if "start" in request.POST and not seen.trouble:
-            return redirect("job", slug, start(request, project, "import", params).pk)
+            try:
+                return redirect("job", slug, start(request, project, "import", params).pk)
+            except Refused as error:
+                seen.trouble = str(error)
     else:
-        seen = look(params)
+        seen = look(project, params)
         form = form if form.is_bound else MappingForm(initial={"mapping": seen.mapping_text()})
     return page(
         request,

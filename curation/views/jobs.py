@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -85,9 +86,24 @@ def cards(rows: Iterable[Job]) -> list[Card]:
     return [card(job) for job in rows]
 
 
-def start(request: HttpRequest, project: Project, kind: str, params: dict[str, Any]) -> Job:
-    """Make a job, wake the workers, and say so on the next page."""
-    job = domain.create_job(project=project, kind=kind, params=params, user=request.user)
+class Refused(BadRequest):
+    """A job that may not be; a view that can say why catches it, else it is a 400."""
+
+
+def start(
+    request: HttpRequest,
+    project: Project,
+    kind: str,
+    params: dict[str, Any],
+    right: domain.Right = domain.Right.AUTHOR,
+) -> Job:
+    """Make a job, wake the workers, and say so on the next page. Refused when it may not be."""
+    try:
+        job = domain.create_job(
+            project=project, kind=kind, params=params, user=request.user, right=right
+        )
+    except domain.JobError as error:
+        raise Refused(str(error)) from error
     wake_after_commit()
     messages.success(request, f"Job {job.pk} ({kind}) was started.")
     return job

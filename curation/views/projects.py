@@ -39,6 +39,8 @@ def projects(request: HttpRequest) -> HttpResponse:
     """All projects of this user."""
     mine = access.projects_of(request.user)
     form = ProjectForm(request.POST or None)
+    if request.method == "POST":
+        access.require_project_creation(request.user)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             project = form.save()
@@ -46,5 +48,6 @@ def projects(request: HttpRequest) -> HttpResponse:
                 project=project, user=cast(Any, request.user), role=Role.OWNER
             )
         return redirect("dashboard", project.slug)
-    context = {"projects": overview(mine)[:200], "form": form}
+    can_create = access.may_create_project(request.user)
+    context = {"projects": overview(mine)[:200], "form": form, "can_create": can_create}
     return render(request, "projects/list.html", context)

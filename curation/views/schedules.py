@@ -15,11 +15,12 @@ from django.views.decorators.http import require_POST
 
 from curation import access
 from curation import schedules as domain
+from curation.jobs import Right
 from curation.models import Job, Project, Schedule
 from curation.models.project import Role
 from curation.views.common import Slice, keyset, page
 from curation.views.forms import ScheduleForm
-from curation.views.jobs import cards, start
+from curation.views.jobs import Refused, cards, start
 
 RUNS = 30  # jobs shown of one schedule
 
@@ -51,16 +52,15 @@ def show(request: HttpRequest, project: Project, form: ScheduleForm) -> HttpResp
 
 
 def schedule_form(request: HttpRequest, project: Project, **more: Any) -> ScheduleForm:
-    """The posted form; only owners may name paths of the server in it."""
-    owner = access.role_in(request.user, project) == Role.OWNER
-    return ScheduleForm(request.POST, may_name_path=owner, **more)
+    """The posted form, on the word of the user who sent it."""
+    return ScheduleForm(request.POST, project=project, user=request.user, **more)
 
 
 @login_required
 def schedules(request: HttpRequest, slug: str) -> HttpResponse:
     """All schedules with the last job of each."""
     project = access.access_project(request.user, slug)
-    return show(request, project, ScheduleForm())
+    return show(request, project, ScheduleForm(project=project, user=request.user))
 
 
 @login_required
@@ -82,7 +82,8 @@ def schedule(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     project = access.access_project(request.user, slug)
     role = Role.VIEWER if request.method == "GET" else Role.CURATOR
     found = access.access_object(request.user, Schedule, pk, role, project)
-    form = ScheduleForm(instance=found, initial={"params": json.dumps(found.params)})
+    initial = {"params": json.dumps(found.params)}
+    form = ScheduleForm(project=project, user=request.user, instance=found, initial=initial)
     if request.method == "POST":
         form = schedule_form(request, project, instance=found)
         if form.is_valid() and save(form):
@@ -118,7 +119,12 @@ def schedule_run(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Do the work of a schedule now, whether it is on or off."""
     project = access.access_project(request.user, slug, Role.CURATOR)
     found = access.access_object(request.user, Schedule, pk, Role.CURATOR, project)
-    return redirect("job", slug, start(request, project, found.kind, found.params).pk)
+    try:
+        job = start(request, project, found.kind, found.params, Right.STORED)
+    except Refused as error:
+        messages.error(request, str(error))
+        return redirect("schedule", slug, pk)
+    return redirect("job", slug, job.pk)
 
 
 @login_required

@@ -153,7 +153,9 @@ def test_only_owners_name_paths_of_the_server(
         f"/api/v1/schedules/{made}/", {"params": params}, content_type="application/json"
     )
     assert change.status_code == 403
-    assert post(api, "schedules/", schedule | {"name": "m"}).status_code == 201
+    # Nor does an owner name one outside of the folders that are meant for it.
+    assert post(api, "schedules/", schedule | {"name": "m"}).status_code == 403
+    assert post(api, "jobs/", work).status_code == 403
 
 
 @pytest.mark.parametrize(

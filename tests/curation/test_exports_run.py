@@ -153,7 +153,8 @@ def test_the_stored_conversation_is_the_prompt(
         ({"recipe": "nonsense"}, "unknown_recipe"),
         ({"recipe": "sft-verified", "format": "word"}, "unknown_format"),
         ({"recipe": "sft-verified", "format": "trl_dpo"}, "wrong_format"),
-        ({"recipe": "sft-verified", "out": "/proc/nowhere"}, "export_failed"),
+        ({"recipe": "sft-verified", "out": "/proc/nowhere"}, "path_not_allowed"),
+        ({"recipe": "sft-verified", "out": "/etc/hosts/below"}, "export_failed"),
     ],
 )
 def test_what_cannot_be_exported_is_an_expected_failure(

@@ -160,13 +160,14 @@ def test_a_problem_of_another_source_is_seen_twice_and_kept_once(
 
 def test_projects_do_not_share_problems(import_path: Callable[..., Any], tmp_path: Path) -> None:
     from curation.ingest import run_import
-    from curation.jobs import JobContext, claim, create_job
+    from curation.jobs import JobContext, Right, claim, create_job
     from curation.models import Job, Problem, Project
 
     path = write(tmp_path / "a.jsonl", row(1))
     import_path(path)
     other = Project.objects.create(slug="other", name="Other")
-    job = create_job(project=other, kind="import", params={"path": str(path), "name": "made"})
+    params = {"path": str(path), "name": "made"}
+    job = create_job(project=other, kind="import", params=params, right=Right.OPERATOR)
     run_import(JobContext(Job.objects.get(pk=job.pk), claim(job.pk) or 0))
     assert Problem.objects.count() == 2
 

@@ -58,7 +58,10 @@ def test_an_attempt_that_fails_is_taken_up_behind_its_last_chunk(
     Source.objects.all().delete()
 
     job = jobs.create_job(
-        project=project, kind="import", params={"path": str(tmp_path), "name": "made"}
+        project=project,
+        kind="import",
+        params={"path": str(tmp_path), "name": "made"},
+        right=jobs.Right.OPERATOR,
     )
     with monkeypatch.context() as patch:
         fail_at(patch, call, after=after)
@@ -84,7 +87,10 @@ def test_a_file_that_changed_between_attempts_is_not_mixed(
     monkeypatch.setattr(ingest, "CHUNK_ROWS", 4)
     path = write(tmp_path / "a.jsonl", *(row(n) for n in range(20)))
     job = jobs.create_job(
-        project=project, kind="import", params={"path": str(path), "name": "made"}
+        project=project,
+        kind="import",
+        params={"path": str(path), "name": "made"},
+        right=jobs.Right.OPERATOR,
     )
     with monkeypatch.context() as patch:
         fail_at(patch, 3, after=True)
@@ -108,7 +114,10 @@ def test_a_zombie_writes_nothing_more(
     monkeypatch.setattr(ingest, "CHUNK_ROWS", 4)
     path = write(tmp_path / "a.jsonl", *(row(n) for n in range(20)))
     job = jobs.create_job(
-        project=project, kind="import", params={"path": str(path), "name": "made"}
+        project=project,
+        kind="import",
+        params={"path": str(path), "name": "made"},
+        right=jobs.Right.OPERATOR,
     )
     zombie = jobs.JobContext(Job.objects.get(pk=job.pk), jobs.claim(job.pk) or 0)
     Job.objects.filter(pk=job.pk).update(lease_until="2000-01-01T00:00:00Z")
@@ -152,7 +161,10 @@ def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
     whole = contents()
     Source.objects.all().delete()
     job = jobs.create_job(
-        project=project, kind="import", params={"path": str(path), "name": "made"}
+        project=project,
+        kind="import",
+        params={"path": str(path), "name": "made"},
+        right=jobs.Right.OPERATOR,
     )
     name = str(connection.settings_dict["NAME"])
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "curation.settings"}
@@ -191,7 +203,8 @@ def test_two_imports_at_once_share_what_they_have_in_common(
     for name, numbers in (("one", range(100)), ("two", range(150, 50, -1))):
         path = write(tmp_path / f"{name}.jsonl", *(row(n) for n in numbers))
         params = {"path": str(path), "name": name}
-        made.append(jobs.create_job(project=project, kind="import", params=params))
+        right = jobs.Right.OPERATOR
+        made.append(jobs.create_job(project=project, kind="import", params=params, right=right))
 
     def work(job: Any) -> None:
         try:

@@ -269,8 +269,10 @@ def test_a_path_of_the_server_is_for_administrators_and_import_roots(
     assert Job.objects.count() == 1
 
 
-def test_a_file_and_a_path_at_once_or_neither_is_an_error(owner: Client, user: Any) -> None:
-    User.objects.filter(pk=user.pk).update(is_superuser=True)
+def test_a_file_and_a_path_at_once_or_neither_is_an_error(
+    owner: Client, user: Any, settings: Any
+) -> None:
+    settings.IMPORT_ROOTS = [Path("/etc")]
     both = {"name": "m", "file": upload(), "path": "/etc/hosts", "adapter": ""}
     for form in (both, {"name": "m", "adapter": ""}):
         html = owner.post("/p/demo/sources/import/", form).content.decode()

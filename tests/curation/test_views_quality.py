@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,18 +229,22 @@ def test_a_schedule_is_changed_and_run_now(owner: Client, world: World) -> None:
     assert world.schedule.cron == "5 * * * *"
 
 
-def test_only_an_owner_schedules_work_on_paths_of_the_server(world: World, owner: Client) -> None:
+def test_only_an_owner_schedules_work_on_paths_of_the_server(
+    world: World, owner: Client, settings: Any, tmp_path: Path
+) -> None:
+    settings.IMPORT_ROOTS = [tmp_path]
     person = get_user_model().objects.create_user("cur")
     Membership.objects.create(project=world.project, user=person, role="curator")
     curator = Client()
     curator.force_login(person)
-    form = {"name": "in", "cron": "0 1 * * *", "kind": "import", "params": '{"path": "/etc"}'}
+    form = {"name": "in", "cron": "0 1 * * *", "kind": "import", "params": ""}
+    form["params"] = json.dumps({"path": str(tmp_path)})
     for address in ("add/", f"{world.schedule.pk}/"):
         answer = curator.post(f"/p/demo/schedules/{address}", form)
         assert "Only an owner" in answer.content.decode()
     assert Schedule.objects.get().kind == "export"
     owner.post("/p/demo/schedules/add/", form)
-    assert Schedule.objects.get(name="in").params == {"path": "/etc"}
+    assert Schedule.objects.get(name="in").params == {"path": str(tmp_path)}
     owner_made = Schedule.objects.get(name="in").pk
     assert (
         "Only an owner" in curator.post(f"/p/demo/schedules/{owner_made}/", form).content.decode()

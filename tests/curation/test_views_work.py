@@ -145,6 +145,9 @@ def test_the_stored_text_comes_down_byte_for_byte(owner: Client, world: World) -
     assert answer["Content-Type"].startswith("text/plain")
 
 
-def test_a_project_is_made_by_who_becomes_its_owner(owner: Client, user: Any) -> None:
+def test_a_project_is_made_by_who_becomes_its_owner(
+    owner: Client, user: Any, settings: Any
+) -> None:
+    settings.PROJECT_CREATION = "everyone"
     owner.post("/", {"name": "New one", "slug": "new-one"})
     assert Membership.objects.get(project__slug="new-one", user=user).role == "owner"

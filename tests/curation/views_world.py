@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from curation import jobs
+from curation import jobs, paths
 from curation.exports.manifest import build_manifest, export_id
 from curation.models import (
     Benchmark,
@@ -351,9 +351,8 @@ def add_run(export: Export) -> TrainingRun:
 
 def add_job(project: Project, user: Any) -> Job:
     """An import that is under way."""
-    job = jobs.create_job(
-        project=project, kind="import", params={"name": "numbers", "path": "x"}, user=user
-    )
+    params = {"name": "numbers", "path": str(paths.home() / "uploads" / project.slug / "a/x.csv")}
+    job = jobs.create_job(project=project, kind="import", params=params, user=user)
     Job.objects.filter(pk=job.pk).update(
         state="running", total=10, done=4, counts={"accepted": 4, "reject_reasons": {"bad_json": 1}}
     )
@@ -382,7 +381,7 @@ def add_hit(problem: Problem) -> BenchmarkHit:
 
 def add_webhook(project: Project) -> tuple[Webhook, WebhookDelivery]:
     """A webhook whose receiver answers 500."""
-    hook = Webhook.objects.create(project=project, url="https://93.184.216.34/x", secret="whsec_AA")
+    hook = Webhook.objects.create(project=project, url="https://hooks.invalid/x", secret="whsec_AA")
     delivery = WebhookDelivery.objects.create(
         webhook=hook,
         event="job.done",
