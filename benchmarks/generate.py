@@ -96,7 +96,7 @@ async def plain_sockets(port: int, count: int, concurrency: int) -> float:
 
 
 async def whittle(port: int, count: int, concurrency: int, stream: bool) -> float:
-    endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", "m")
+    endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", "m", private=True)
     sampling = Sampling(max_tokens=512)
     messages = [{"role": "user", "content": "Compute 12 + 30."}]
     async with TeacherClient(endpoint, Limits(concurrency=concurrency)) as client:

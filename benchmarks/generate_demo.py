@@ -76,6 +76,7 @@ def database(folder: Path) -> Iterator[None]:
 
 def make_project(name: str, port: int, texts: list[str], concurrency: int, stream: bool) -> Any:
     """A project with these problems and the teacher, of which all is known that a probe finds."""
+    from curation import grants
     from curation.models import ModelEndpoint, Problem, Project, Source
 
     project = Project.objects.create(slug=name, name=name)
@@ -90,6 +91,7 @@ def make_project(name: str, port: int, texts: list[str], concurrency: int, strea
         )
         for number, text in enumerate(texts)
     )
+    grants.grant(project, f"http://127.0.0.1:{port}/v1", "", None)
     ModelEndpoint.objects.create(
         project=project,
         name="demo",

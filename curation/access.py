@@ -111,6 +111,12 @@ def require(user: Any, project: Project, role: Role) -> Role:
     return have
 
 
+def require_administrator(user: Any) -> None:
+    """Raise unless the user administers this copy (a superuser), whatever the project."""
+    if not (user.is_authenticated and user.is_active and user.is_superuser):
+        raise PermissionDenied("this needs an administrator of this copy of Whittle")
+
+
 def access_project(user: Any, slug: str, role: Role = Role.VIEWER) -> Project:
     """The project ``slug`` if the user has ``role`` in it."""
     project = Project.objects.filter(slug=slug).first()

@@ -1,23 +1,20 @@
 """Model endpoints as rows: their address and key, their limits, what a probe found, their pause.
 
 The API key itself is never stored: a row names the environment variable that holds it, and only
-variables that are meant for this can be named.
+variables that are granted with the address (``curation.grants``) can be named.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db.models.functions import Now
 
-from curation import paths
+from curation.grants import check_endpoint
 from curation.jobs import JobContext, JobError
 from curation.models import ModelEndpoint
 from curation.teachers.client import Endpoint, TeacherClient
@@ -29,8 +26,6 @@ TICK = 0.5  # seconds between two tries to reach a server that is starting
 # Limits of an endpoint that are ours, beside those of the client.
 OWN_LIMITS = {"samples_per_request": 8, "ready_timeout": 120.0, "stream_above": 2048}
 OWN_HIGHEST = {"samples_per_request": 10_000, "ready_timeout": 10_000, "stream_above": 10_000_000}
-# Whoever may name an endpoint must not be able to send any variable of this process to it.
-KEY_NAME = re.compile(r"[A-Z0-9_]*_API_KEY|WHITTLE_KEY_[A-Z0-9_]+")
 
 
 def run_probe(ctx: JobContext) -> None:
@@ -64,32 +59,19 @@ def split_limits(given: dict[str, Any]) -> tuple[Limits, dict[str, float]]:
 
 
 def endpoint_of(teacher: ModelEndpoint) -> Endpoint:
-    """The address and key of a model; an empty address means the embedded demo teacher."""
-    base_url = teacher.base_url or _demo_url()
-    host = urlsplit(base_url).hostname
-    if teacher.base_url and settings.TEACHER_HOSTS and host not in settings.TEACHER_HOSTS:
-        raise JobError("host_not_allowed", f"{host} is not among TEACHER_HOSTS")
+    """The address and key of a model, if both are granted to its project at this moment."""
+    allowed = check_endpoint(teacher.project, teacher.base_url, teacher.api_key_env)
+    base_url = teacher.base_url or f"{allowed.address}/v1"
     try:
-        return Endpoint(base_url, teacher.model, api_key=_api_key(teacher.api_key_env))
+        key = _api_key(teacher.api_key_env)
+        return Endpoint(base_url, teacher.model, api_key=key, private=allowed.private)
     except ValueError as error:
         raise JobError("bad_endpoint", str(error)) from None
-
-
-def _demo_url() -> str:
-    try:
-        port = int((paths.run_dir() / "teacher.port").read_text().strip())
-    except (OSError, ValueError):
-        raise JobError("teacher_not_running", "the demo teacher is not running here") from None
-    return f"http://127.0.0.1:{port}/v1"
 
 
 def _api_key(variable: str) -> str:
     if not variable:
         return ""
-    if not KEY_NAME.fullmatch(variable):
-        raise JobError(
-            "bad_key_name", "the key's variable must end in _API_KEY or start with WHITTLE_KEY_"
-        )
     key = os.environ.get(variable, "").strip()
     if not key:
         raise JobError("api_key_missing", f"the variable {variable} is not set for the workers")

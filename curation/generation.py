@@ -20,7 +20,6 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from curation.endpoints import (
-    KEY_NAME,
     endpoint_of,
     find_teacher,
     probe_teacher,
@@ -46,7 +45,7 @@ from curation.teachers.sampling import (
     template_of,
 )
 
-__all__ = ["KEY_NAME", "endpoint_of", "probe_teacher", "run_generate", "run_probe"]
+__all__ = ["endpoint_of", "probe_teacher", "run_generate", "run_probe"]
 PAGE = 200  # problems looked at together
 
 

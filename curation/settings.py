@@ -230,8 +230,8 @@ PROCESS_DEAD_SECONDS = envfloat("PROCESS_DEAD_SECONDS", 12)
 PROCESS_BEAT_SECONDS = envfloat("PROCESS_BEAT_SECONDS", 4)
 ASSIGNMENT_LEASE_SECONDS = envfloat("ASSIGNMENT_LEASE_SECONDS", 900)
 
-# Teacher endpoints a project may name; empty means any (the owner's decision, see docs).
-TEACHER_HOSTS = [h for h in os.environ.get("TEACHER_HOSTS", "").split(",") if h]
+# Where models may stand besides what administrators grant: HOST[:PORT][=KEY_VARIABLE], commas.
+TEACHER_HOSTS = [h.strip() for h in os.environ.get("TEACHER_HOSTS", "").split(",") if h.strip()]
 IMPORT_ROOTS = [Path(p) for p in os.environ.get("IMPORT_ROOTS", "").split(":") if p]
 # Who makes projects, and owns them: "administrators" (and those they allow to), or "everyone".
 PROJECT_CREATION = os.environ.get("PROJECT_CREATION") or "administrators"

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
+from curation import grants
 from curation.jobs import JobError
 from curation.models import (
     Export,
@@ -46,6 +47,7 @@ def create_run(
     """A queued run; ``method`` follows the export's format, ``base_model`` the demo's student."""
     if export.project_id != project.pk:
         raise JobError("no_such_export", "the export belongs to another project")
+    check_teacher(project, config)
     method = method or ("dpo" if "dpo" in export.format else "sft")
     base_model = str(config.get("base_model") or "demo-student-start")
     rest = {key: value for key, value in config.items() if key != "base_model"}
@@ -55,6 +57,13 @@ def create_run(
         name=name or f"{method} on {export.digest[:12]}",
         config={"method": method, "base_model": base_model, "config": rest},
     )
+
+
+def check_teacher(project: Project, config: dict[str, Any]) -> None:
+    """The trainer asks ``config["teacher"]`` too, so its address has to be granted."""
+    teacher = config.get("teacher")
+    if isinstance(teacher, dict) and "base_url" in teacher:
+        grants.check_endpoint(project, str(teacher["base_url"] or ""), "")
 
 
 TAKE = """
@@ -68,6 +77,13 @@ WHERE id = %(run)s AND (state = 'queued' OR worker = %(worker)s AND state = 'run
 
 def take(run: TrainingRun, worker: str, versions: str) -> None:
     """Give the run to a worker; NotYours when another one lives or the run has ended."""
+    try:
+        check_teacher(run.project, run.config.get("config") or {})
+    except JobError as error:  # what was granted when the run was made may be revoked
+        TrainingRun.objects.filter(pk=run.pk, state=State.QUEUED).update(
+            state=State.FAILED, error=str(error), finished_at=Now()
+        )
+        raise NotYours(str(error)) from error
     values: dict[str, int | str] = {"run": run.pk, "worker": worker, "versions": versions}
     values["lease"] = LEASE_SECONDS
     with connection.cursor() as cursor:
@@ -194,8 +210,14 @@ def finish(run: TrainingRun, data: dict[str, Any]) -> None:
 
 
 def register_student(run: TrainingRun, model: dict[str, Any]) -> ModelEndpoint:
-    """The student as a model of the project; a base URL is added when someone serves it."""
+    """The student as a model of the project; a base URL is added when someone serves it.
+
+    A trainer's word changes students only, never a model that stands at some address.
+    """
     name = str(model.get("name") or f"student-{run.pk}")[:100]
+    others = ModelEndpoint.objects.filter(project=run.project, name=name)
+    if others.exclude(kind=ModelEndpoint.Kind.STUDENT, base_url="").exists():
+        name = f"student-{run.pk}"
     endpoint, _ = ModelEndpoint.objects.update_or_create(
         project=run.project,
         name=name,

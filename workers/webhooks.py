@@ -11,12 +11,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import json
 import logging
 import os
 import secrets
-import socket
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +26,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from curation.addresses import bracketed, look_up_checked, parse_address
 from curation.models import Job, Webhook, WebhookDelivery
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,6 @@ LEASE = 60.0  # seconds until a call whose process died is made again
 LATER = "clock_timestamp() + make_interval(secs => %s)"
 EVENTS = ("job.done", "job.failed", "job.cancelled", "review.decided")
 TEST = "test"  # an event that only a person sends
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def allow_private() -> bool:
@@ -47,34 +45,19 @@ def allow_private() -> bool:
     return os.environ.get("WEBHOOKS_ALLOW_PRIVATE", "") == "1"
 
 
+def allowed_ports() -> frozenset[int]:
+    """WEBHOOK_PORTS: the ports of a web server, unless the operator names others."""
+    given = os.environ.get("WEBHOOK_PORTS", "") or "80,443,8080,8443"
+    return frozenset(int(port) for port in given.split(","))
+
+
 def check_address(url: str) -> tuple[str, str, int]:
     """(host, a public IP address to call, port); ValueError says why not."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("an http(s) address without a user name is needed")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        answers = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"{parts.hostname} cannot be looked up") from error
-    found = [str(answer[4][0]) for answer in answers]
-    if not allow_private() and not all(is_public(address) for address in found):
-        raise ValueError("private and local addresses are not called")
-    return parts.hostname, found[0], port
-
-
-def is_public(address: str) -> bool:
-    """Whether an address stands in the public internet; so must an IPv4 address inside it."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if not 0x20 <= ip.packed[0] < 0x40:  # only 2000::/3 is handed out
-            return False
-    return ip.is_global and not ip.is_multicast
+    asked = parse_address(url, query=True)
+    if not allow_private() and asked.port not in (ports := allowed_ports()):
+        known = ", ".join(map(str, sorted(ports)))
+        raise ValueError(f"a webhook is called at one of the ports {known} (WEBHOOK_PORTS)")
+    return asked.host, look_up_checked(asked, private=allow_private())[0], asked.port
 
 
 def new_secret() -> str:
@@ -222,8 +205,7 @@ def post(row: WebhookDelivery) -> int:
         "webhook-timestamp": timestamp,
         "webhook-signature": signature(row.webhook.secret, message_id, timestamp, body),
     }
-    literal = f"[{address}]" if ":" in address else address
-    url = parts._replace(netloc=f"{literal}:{port}").geturl()
+    url = parts._replace(netloc=f"{bracketed(address)}:{port}").geturl()
     return send(url, body, headers, host)
 
 

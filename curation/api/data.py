@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from curation import access
 from curation.api import serializers as shapes
 from curation.api.base import Editable, ReadOnly, allowed_projects, documented, project_for
+from curation.grants import approve_endpoint
 from curation.judging.imported import MAX_ROWS, import_steps
 from curation.models import (
     Benchmark,
@@ -137,7 +138,20 @@ class Teachers(Editable):
     queryset = ModelEndpoint.objects.all().select_related("project")
     serializer_class = shapes.TeacherSerializer
     filters = {"kind": "kind", "name": "name"}
-    write_role = Role.OWNER
+
+    def perform_create(self, serializer: serializers.BaseSerializer[ModelEndpoint]) -> None:
+        slug = self.request.data.get("project") if hasattr(self.request.data, "get") else None
+        project = project_for(self.request, slug, self.write_role)
+        with transaction.atomic():
+            approve_endpoint(project, serializer.validated_data, None, self.request.user)
+            serializer.save(project=project)
+
+    def perform_update(self, serializer: serializers.BaseSerializer[ModelEndpoint]) -> None:
+        old: Any = serializer.instance
+        self.check_role(old)
+        with transaction.atomic():
+            approve_endpoint(old.project, serializer.validated_data, old, self.request.user)
+            serializer.save()
 
 
 @documented("traces")

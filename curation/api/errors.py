@@ -6,31 +6,33 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
-from rest_framework import exceptions, status
+from rest_framework import exceptions
+from rest_framework import status as http
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from curation.grants import NOT_GRANTED
 from curation.jobs import JobError
 
 # Reasons of the domain that are about what somebody may do, not about what was sent.
 NOT_YOURS = {"owner_needed", "path_not_allowed", "command_only"}
-FORBIDDEN = status.HTTP_403_FORBIDDEN
+FORBIDDEN = http.HTTP_403_FORBIDDEN
 
 
 class Conflict(exceptions.APIException):
-    status_code = status.HTTP_409_CONFLICT
+    status_code = http.HTTP_409_CONFLICT
     default_code = "conflict"
 
 
 class Unprocessable(exceptions.APIException):
-    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    status_code = http.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "unprocessable"
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's handler, with a code beside every message."""
     if isinstance(error, JobError):
-        number = FORBIDDEN if error.code in NOT_YOURS else status.HTTP_400_BAD_REQUEST
+        number = FORBIDDEN if error.code in NOT_YOURS | NOT_GRANTED else http.HTTP_400_BAD_REQUEST
         return Response({"code": error.code, "detail": str(error)}, status=number)
     response = exception_handler(error, context)
     if response is None:

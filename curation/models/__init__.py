@@ -13,7 +13,7 @@ from curation.models.problem import (
     Problem,
     ProblemOccurrence,
 )
-from curation.models.endpoint import ModelEndpoint
+from curation.models.endpoint import EndpointGrant, ModelEndpoint
 from curation.models.trace import FailedGeneration, Trace
 from curation.models.verdict import Verdict
 from curation.models.difficulty import Difficulty
@@ -56,6 +56,7 @@ __all__ = [
     "DuplicateChoice",
     "DuplicateCluster",
     "DuplicateMember",
+    "EndpointGrant",
     "Export",
     "FailedGeneration",
     "IdempotencyKey",

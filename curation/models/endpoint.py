@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 
 from curation.models.project import Project
@@ -38,3 +39,41 @@ class ModelEndpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EndpointGrant(models.Model):
+    """An address that an administrator lets a project call, and the key that may be sent there.
+
+    Without a ``project`` it holds for all of them. Revoked ones stay, so that it is known what was
+    allowed when.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, null=True, blank=True, related_name="+")
+    scheme = models.CharField(max_length=5)
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField()
+    key_variable = models.CharField(max_length=100, blank=True)
+    # Whether the host's name may lead into a private network or to this machine.
+    private = models.BooleanField(default=False)
+    note = models.CharField(max_length=200, blank=True)
+    granted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "scheme", "host", "port", "key_variable"],
+                condition=models.Q(revoked_at=None),
+                nulls_distinct=False,
+                name="one_grant",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port} {self.key_variable}".rstrip()

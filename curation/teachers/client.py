@@ -17,12 +17,12 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
+from curation.addresses import PORTS, Address, AddressError, LookUpError, bracketed, parse_address
 from curation.teachers import outcome
 from curation.teachers.outcome import Answer, Completion, Failure, TeacherError, Usage, fail
 from curation.teachers.pacing import (
@@ -41,6 +41,7 @@ from curation.teachers.response import (
     parse_json,
 )
 from curation.teachers.sampling import Message, Sampling
+from curation.teachers.transport import CheckedTransport, Guard
 
 T = TypeVar("T")
 ERROR_BODY = 64 * 1024  # bytes of an error page that are read
@@ -50,31 +51,31 @@ BILLED = frozenset({outcome.INCOMPLETE, outcome.TIMEOUT})  # tokens were probabl
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a teacher answers. ``base_url`` ends in ``/v1``; the key is never shown or logged."""
+    """Where a teacher answers. ``base_url`` ends in ``/v1``; the key is never shown or logged.
+
+    ``private``: the address may stand in a private network, or on this machine.
+    """
 
     base_url: str
     model: str
     api_key: str = field(default="", repr=False)
+    private: bool = False
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.base_url)
-            parts.port  # noqa: B018  reading it checks it
-        except ValueError:
-            raise ValueError("the endpoint's address cannot be read") from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("the endpoint's address must start with http:// or https://")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("put the key into its own field, not into the address")
+        parse_address(self.base_url)
         if not self.api_key.isascii() or not self.api_key.isprintable():
             raise ValueError("the API key holds characters that cannot be sent")
 
     @property
+    def address(self) -> Address:
+        """Scheme, host and port."""
+        return parse_address(self.base_url)
+
+    @property
     def host(self) -> str:
         """``host:port`` without credentials or path, for the manifest."""
-        parts = urlsplit(self.base_url)
-        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{name}:{parts.port}" if parts.port else str(name)
+        asked, name = self.address, bracketed(self.address.host)
+        return name if asked.port == PORTS[asked.scheme] else f"{name}:{asked.port}"
 
     def url(self, path: str) -> str:
         return self.base_url.rstrip("/") + path
@@ -151,6 +152,7 @@ class TeacherClient:
         self._free: list[httpx.AsyncClient] = []
         self._all: list[httpx.AsyncClient] = []
         self._verify: ssl.SSLContext | bool = False
+        self._guard = Guard(endpoint.address, private=endpoint.private)
 
     async def __aenter__(self) -> Self:
         self._verify = _tls(self.endpoint.base_url)
@@ -176,13 +178,17 @@ class TeacherClient:
         headers = {"Accept-Encoding": "identity", "User-Agent": "whittle"}
         if self.endpoint.api_key:
             headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
+        inner = httpx.AsyncHTTPTransport(
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            trust_env=False,
+            verify=self._verify,
+        )
         return httpx.AsyncClient(
             headers=headers,
             timeout=self._timeout(stream=True),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            transport=CheckedTransport(inner, self._guard),
             follow_redirects=False,
             trust_env=False,  # no proxy or netrc may get hold of the key
-            verify=self._verify,
         )
 
     async def models(self) -> list[dict[str, Any]]:
@@ -312,8 +318,7 @@ class TeacherClient:
         """The error for a status that is not 200."""
         status = response.status_code
         if 300 <= status < 400:
-            where = response.headers.get("location", "nowhere")
-            return fail(outcome.REFUSED, f"redirects are not followed (to {where})", status)
+            return fail(outcome.REFUSED, f"HTTP {status}: redirects are not followed", status)
         error = fail(_code(status), f"HTTP {status}: {error_message(body)}", status)
         if error.failure.transient:
             headers = response.headers
@@ -369,6 +374,9 @@ class _Exchange:
     async def __aenter__(self) -> httpx.Response:
         try:
             self._response = await self._client.send(self._request, stream=True)
+        except AddressError as error:  # one that leads inside closes the endpoint
+            passing = isinstance(error, LookUpError)
+            raise fail(outcome.NETWORK if passing else outcome.UNAUTHORIZED, str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._not_sent(error) from None
         if self._response.status_code != 200:

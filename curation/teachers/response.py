@@ -36,8 +36,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        start = body[:80].decode("utf-8", "replace")
-        raise fail(BAD_RESPONSE, f"not JSON ({error}); it starts {start!r}") from None
+        where = f"line {error.lineno}, column {error.colno}"
+        raise fail(BAD_RESPONSE, f"{described(body)} where JSON belongs ({where})") from None
     if not isinstance(value, dict):
         raise fail(BAD_RESPONSE, f"JSON {type(value).__name__} where an object belongs")
     return value
@@ -168,27 +168,43 @@ def _count(value: Any) -> int | None:
     return value if good else None
 
 
+def described(body: bytes) -> str:
+    """What a body looks like, without a word of it: not every address named here is a model's."""
+    if not body.strip():
+        return "no body"
+    form = "an html page" if body.lstrip()[:1] == b"<" else "text that is no JSON"
+    return f"{form} of {len(body):,} bytes"
+
+
 def error_message(body: bytes) -> str:
-    """A server's own words about an error: OpenAI's shape, vLLM's older one, or the raw start."""
+    """A server's own words about an error, where they stand in a field made for them: OpenAI's
+    shape, vLLM's older one, FastAPI's. Any other body is described, never quoted."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return clean(body[:300].decode("utf-8", "replace")) or "(no body)"
-    return clean(_said(value), RAW_MESSAGE)
+        return described(body)
+    return clean(_said(value) or "JSON without an error message", RAW_MESSAGE)
 
 
-def _said(value: Any) -> str:
-    for name in ("error", "message", "detail"):
-        if isinstance(value, dict) and value.get(name):
-            return _said(value[name])
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _said(value: Any, depth: int = 4) -> str:
+    """The message in an error object, or ``""``; ``msg`` is how FastAPI lists what is wrong."""
+    if isinstance(value, list):
+        return "; ".join(filter(None, (_said(item, depth - 1) for item in value[:5] if depth)))
+    if not isinstance(value, dict) or not depth:
+        return ""
+    for name in ("error", "message", "detail", "msg"):
+        given = value.get(name)
+        if words := given if isinstance(given, str) else _said(given, depth - 1):
+            return words
+    return ""
 
 
 def stream_error(error: Any) -> TeacherError:
     """An error sent inside a 200: the server's fault unless it says that ours was a 4xx."""
     code = error.get("code") if isinstance(error, dict) else None
+    words = error if isinstance(error, str) else _said(error) or "without a message"
     ours = isinstance(code, int) and 400 <= code < 500 and code not in {408, 429}
-    return fail(BAD_RESPONSE if ours else UNAVAILABLE, f"error in the answer: {_said(error)}")
+    return fail(BAD_RESPONSE if ours else UNAVAILABLE, f"error in the answer: {words}")
 
 
 class EventReader:

@@ -8,8 +8,9 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 
+from curation.addresses import AddressError, parse_address
 from curation.exports.formats import FORMATS
-from curation.generation import KEY_NAME
+from curation.grants import KEY_NAME
 from curation.job_rules import check_slug
 from curation.jobs import JobError
 from curation.models import ModelEndpoint, Project, Schedule, Source
@@ -169,15 +170,18 @@ class TeacherForm(forms.ModelForm[ModelEndpoint]):
         widgets = {"system_prompt": forms.Textarea(attrs={"rows": 2})}
         help_texts = {
             "base_url": "Up to and with /v1.",
-            "api_key_env": "The environment variable that holds the key; the key is never stored.",
+            "api_key_env": "The environment variable that holds the key; the key is never stored."
+            " An administrator grants it together with the address.",
             "output_licence": "Terms under which its output may be used.",
         }
 
     def clean_base_url(self) -> str:
-        """An http(s) address without credentials in it."""
+        """An http(s) address, plainly written; an empty one is this copy's demo teacher."""
         url: str = self.cleaned_data["base_url"].rstrip("/")
-        if not url.startswith(("http://", "https://")) or "@" in url.split("/")[2]:
-            raise forms.ValidationError("An http:// or https:// address without a password in it.")
+        try:
+            parse_address(url)
+        except AddressError as error:
+            raise forms.ValidationError(str(error)) from error
         return url
 
     def clean_api_key_env(self) -> str:
@@ -186,6 +190,22 @@ class TeacherForm(forms.ModelForm[ModelEndpoint]):
         if name and not KEY_NAME.fullmatch(name):
             raise forms.ValidationError("A name that ends in _API_KEY or begins WHITTLE_KEY_.")
         return name
+
+
+class GrantForm(forms.Form):
+    """An address, and a key for it, that an administrator lets be used."""
+
+    base_url = forms.CharField(
+        label="Address", max_length=500, help_text="http(s)://host:port; what follows is not kept."
+    )
+    api_key_env = forms.CharField(
+        label="Key's variable", max_length=100, required=False, help_text="Empty: no key is sent."
+    )
+    everywhere = forms.BooleanField(label="For all projects", required=False)
+    note = forms.CharField(max_length=200, required=False)
+
+    clean_base_url = TeacherForm.clean_base_url
+    clean_api_key_env = TeacherForm.clean_api_key_env
 
 
 class RecipeForm(forms.Form):

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import IntegrityError, transaction
 from django.db.models import Avg, Count, Q, Sum
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from curation import access
+from curation import access, grants
+from curation.jobs import JobError
 from curation.models import FailedGeneration, Job, ModelEndpoint, Project, Trace
 from curation.models.project import Role
 from curation.views.common import Filter, filtered, is_filtered, keyset, page
-from curation.views.forms import GenerateForm, TeacherForm
+from curation.views.forms import GenerateForm, GrantForm, TeacherForm
 from curation.views.jobs import cards, start
 
+GRANTS = 200  # granted addresses named beside the form
 CAPABILITIES = (
     "serves_model",
     "completes",
@@ -55,6 +58,7 @@ def teachers(request: HttpRequest, slug: str) -> HttpResponse:
         slice=found,
         filters=filters,
         filtered=is_filtered(filters),
+        review=grants.to_review(project) if request.user.is_superuser else 0,
         traces=dict(counts.annotate(n=Count("pk")).values_list("endpoint_id", "n")),
     )
 
@@ -115,13 +119,57 @@ def teacher_add(request: HttpRequest, slug: str) -> HttpResponse:
         form.instance.project = project
         try:
             with transaction.atomic():
+                grants.approve_endpoint(project, form.cleaned_data, None, request.user)
                 made = form.save()
+        except JobError as error:
+            form.add_error("base_url", str(error))
         except IntegrityError:
             form.add_error("name", "There is an endpoint of this name already.")
         else:
             start(request, project, "probe", {"teacher": made.name})
             return redirect("teacher", slug, made.pk)
-    return page(request, project, "teachers/add.html", form=form)
+    granted = grants.grants_for(project).order_by("host", "port", "key_variable")[:GRANTS]
+    return page(request, project, "teachers/add.html", form=form, grants=granted)
+
+
+@login_required
+def teacher_grants(request: HttpRequest, slug: str) -> HttpResponse:
+    """Addresses and keys that this project may use; administrators grant and revoke them."""
+    project = access.access_project(request.user, slug, Role.CURATOR)
+    form = GrantForm(request.POST or None)
+    if request.method == "POST":
+        access.require_administrator(request.user)
+        if form.is_valid():
+            data = form.cleaned_data
+            where = None if data["everywhere"] else project
+            made = grants.grant(
+                where, data["base_url"], data["api_key_env"], request.user, data["note"]
+            )
+            messages.success(request, f"{made} is granted.")
+            return redirect("teacher_grants", slug)
+    rows = grants.grants_for(project)
+    return page(
+        request,
+        project,
+        "teachers/grants.html",
+        form=form,
+        slice=keyset(rows.select_related("project", "granted_by"), request.GET),
+        operator=settings.TEACHER_HOSTS,
+        demo=grants.demo_address(),
+        refused=grants.refused_endpoints(project),
+    )
+
+
+@login_required
+@require_POST
+def teacher_grant_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """End a grant of this project or of all."""
+    project = access.access_project(request.user, slug, Role.CURATOR)
+    access.require_administrator(request.user)
+    row = get_object_or_404(grants.grants_for(project), pk=pk)
+    grants.revoke(row, request.user)
+    messages.success(request, f"{row} is no longer granted.")
+    return redirect("teacher_grants", slug)
 
 
 @login_required

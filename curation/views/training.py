@@ -12,6 +12,7 @@ from curation import access, charts
 from curation import training as domain
 from curation.charts import Estimate, Series, Svg
 from curation.difficulty.stats import wilson
+from curation.jobs import JobError
 from curation.models import Export, TrainingMetric, TrainingResult, TrainingRun
 from curation.models.project import Role
 from curation.views.common import Filter, filtered, is_filtered, keyset, page, signed_in
@@ -109,13 +110,17 @@ def training_start(request: HttpRequest, slug: str, export_pk: int) -> HttpRespo
             messages.error(request, f"{name}: {' '.join(map(str, errors))}")
         return redirect("export", slug, export_pk)
     data = form.cleaned_data
-    run = domain.create_run(
-        project=project,
-        export=export,
-        config=data["config"] | {"base_model": data["base_model"]},
-        name=data["name"],
-        method=data["method"],
-    )
+    try:
+        run = domain.create_run(
+            project=project,
+            export=export,
+            config=data["config"] | {"base_model": data["base_model"]},
+            name=data["name"],
+            method=data["method"],
+        )
+    except JobError as error:
+        messages.error(request, str(error))
+        return redirect("export", slug, export_pk)
     return redirect("training_run", slug, run.pk)
 
 

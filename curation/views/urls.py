@@ -100,6 +100,12 @@ WORK = [
     path(f"{P}jobs/<int:pk>/retry/", jobs.job_retry, name="job_retry"),
     path(f"{P}teachers/", teachers.teachers, name="teachers"),
     path(f"{P}teachers/add/", teachers.teacher_add, name="teacher_add"),
+    path(f"{P}teachers/grants/", teachers.teacher_grants, name="teacher_grants"),
+    path(
+        f"{P}teachers/grants/<int:pk>/revoke/",
+        teachers.teacher_grant_revoke,
+        name="teacher_grant_revoke",
+    ),
     path(f"{P}teachers/<int:pk>/", teachers.teacher, name="teacher"),
     path(f"{P}teachers/<int:pk>/probe/", teachers.teacher_probe, name="teacher_probe"),
     path(f"{P}teachers/<int:pk>/switch/", teachers.teacher_switch, name="teacher_switch"),

@@ -35,7 +35,7 @@ def ask(
 
     async def main() -> list[Answer | Failure]:
         got: list[Answer | Failure] = []
-        endpoint = Endpoint(server.url, "fake", key)
+        endpoint = Endpoint(server.url, "fake", key, private=True)
         async with TeacherClient(endpoint, limits, clock=clock, rng=random.Random(0)) as client:
             for one in requests or (request(),):
                 try:

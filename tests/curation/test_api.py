@@ -161,13 +161,13 @@ def test_only_owners_name_paths_of_the_server(
 @pytest.mark.parametrize(
     "url",
     ["http://127.0.0.1/x", "http://[::1]/", "http://169.254.169.254/latest", "http://10.0.0.1/",
-     "file:///etc/passwd", "http://user@example.com/", "http://2130706433/"],
+     "file:///etc/passwd", "http://user@hooks.invalid/", "http://2130706433/"],
 )  # fmt: skip
 def test_a_webhook_to_a_private_address_is_refused(api: Client, url: str) -> None:
     body = {"project": "demo", "url": url, "secret": "s", "events": []}
     assert post(api, "webhooks/", body).status_code == 400
     hook = Webhook.objects.create(
-        project=Project.objects.get(slug="demo"), url="https://example.com/", secret="s"
+        project=Project.objects.get(slug="demo"), url="https://hooks.invalid/", secret="s"
     )
     change = api.patch(
         f"/api/v1/webhooks/{hook.pk}/", {"url": url}, content_type="application/json"

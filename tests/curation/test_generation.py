@@ -17,8 +17,17 @@ from django.db import connection
 
 from curation import generation, jobs
 from curation.jobs import JobError
-from curation.models import FailedGeneration, Job, ModelEndpoint, Problem, Source, Trace
+from curation.models import (
+    EndpointGrant,
+    FailedGeneration,
+    Job,
+    ModelEndpoint,
+    Problem,
+    Source,
+    Trace,
+)
 from curation.teachers.pool import BATCH
+from tests.curation.granting import granted
 from tests.fakes.openai_server import (
     LikeTransformersServe,
     Reply,
@@ -73,7 +82,9 @@ def make_teacher(project: Any, server: ScriptedServer, **given: Any) -> ModelEnd
         "revision": "abc",
         "output_licence": "MIT",
     }
-    return ModelEndpoint.objects.create(project=project, **values | given)
+    made = ModelEndpoint.objects.create(project=project, **values | given)
+    granted(project, made.base_url)
+    return made
 
 
 def adds_up(job: Job) -> bool:
@@ -276,6 +287,8 @@ def test_only_variables_meant_as_keys_are_read(
     teacher: ModelEndpoint, monkeypatch: pytest.MonkeyPatch, variable: str, code: str
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "canary")
+    monkeypatch.delenv("X_API_KEY", raising=False)
+    granted(teacher.project, teacher.base_url, "X_API_KEY")
     teacher.api_key_env = variable
     with pytest.raises(JobError) as caught:
         generation.endpoint_of(teacher)
@@ -283,11 +296,12 @@ def test_only_variables_meant_as_keys_are_read(
     assert "canary" not in str(caught.value)
 
 
-def test_hosts_outside_the_allowed_list_are_refused(teacher: ModelEndpoint, settings: Any) -> None:
-    settings.TEACHER_HOSTS = ["10.0.0.7"]
+def test_an_address_that_is_not_granted_is_refused(teacher: ModelEndpoint, settings: Any) -> None:
+    settings.TEACHER_HOSTS = ["192.0.2.7"]
+    EndpointGrant.objects.all().delete()
     with pytest.raises(JobError) as caught:
         generation.endpoint_of(teacher)
-    assert caught.value.code == "host_not_allowed"
+    assert caught.value.code == "endpoint_not_granted"
 
 
 def test_an_unprobed_teacher_is_probed_first_and_the_result_kept(

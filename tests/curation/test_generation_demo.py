@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.curation.granting import granted
 from tests.extras import NEEDS_DEMO
 
 pytestmark = [NEEDS_DEMO, pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -65,6 +66,7 @@ def test_the_demo_teacher_is_probed_and_answers_problems_with_checkable_traces(
             norm_sha256=str(number),
         )
         answers[problem.pk] = str(made.answer)
+    granted(project, f"http://127.0.0.1:{port}/v1")
     teacher = ModelEndpoint.objects.create(
         project=project,
         name="demo",

@@ -19,7 +19,7 @@ def work(max_tokens: int | None, above: int, streaming: str = "yes") -> Work:
     teacher: Any = None
     return Work(
         teacher=teacher,
-        endpoint=Endpoint("http://127.0.0.1:1/v1", "m"),
+        endpoint=Endpoint("http://127.0.0.1:1/v1", "m", private=True),
         limits=Limits(),
         per_request=1,
         stream_above=above,

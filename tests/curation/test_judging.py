@@ -15,6 +15,7 @@ from curation.judges.injection import INJECTIONS, filled
 from curation.judging.run import run_judge
 from curation.judging.subjects import steps_of
 from curation.models import JudgePrompt, JudgeVote, ModelEndpoint, Problem, Source, Trace, Verdict
+from tests.curation.granting import granted
 from tests.fakes.openai_server import Reply, ScriptedServer, completion, error, stream
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,7 @@ def make_judge(project: Any, server: ScriptedServer, **fields: Any) -> ModelEndp
 
     given = {"name": "J 1", "kind": "judge", "model": "fake", "limits": QUICK,
              "capabilities": PROBED, "probed_at": timezone.now()} | fields  # fmt: skip
+    granted(project, server.url)
     return ModelEndpoint.objects.create(project=project, base_url=server.url, **given)
 
 

@@ -26,6 +26,7 @@ from curation.segmentation.prefixes import (
     span_of,
     switch_points,
 )
+from tests.curation.granting import granted
 from tests.fakes.openai_server import Reply, ScriptedServer, completion
 
 TEXT = (
@@ -174,6 +175,7 @@ def make(project: Any, server: Any) -> Callable[..., Any]:
     from curation.models import ModelEndpoint, Problem, Source, Trace
 
     source = Source.objects.create(project=project, name="made")
+    granted(project, server.url)
     ModelEndpoint.objects.create(
         project=project, name="judge", base_url=server.url, model="fake", sampling={"seed": 1}
     )

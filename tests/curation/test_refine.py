@@ -13,6 +13,7 @@ from curation.jobs import JobError
 from curation.models import ModelEndpoint, Problem, RefineAnswer, Segmentation, Source, Trace
 from curation.refine import run_refine
 from curation.segmentation import llm
+from tests.curation.granting import granted
 from tests.fakes.openai_server import Reply, ScriptedServer, completion
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +52,7 @@ def server() -> Any:
 @pytest.fixture
 def trace(project: Any, server: ScriptedServer) -> Trace:
     source = Source.objects.create(project=project, name="made")
+    granted(project, server.url)
     ModelEndpoint.objects.create(
         project=project, name="helper", base_url=server.url, model="fake", sampling={"seed": 1}
     )

@@ -53,7 +53,7 @@ def test_n4_one_answer_of_429_holds_the_others_back_too(server: ScriptedServer) 
     server.script.append(error(429, "busy", {"Retry-After": "1"}))
 
     async def main() -> None:
-        async with TeacherClient(Endpoint(server.url, "fake"), FAST) as client:
+        async with TeacherClient(Endpoint(server.url, "fake", private=True), FAST) as client:
             first = asyncio.create_task(client.complete(request()))
             while client._rate._hold_until < 0:  # until the 429 has arrived
                 await asyncio.sleep(0.01)
@@ -135,7 +135,7 @@ def test_n5_a_reset_before_the_answer_is_asked_again(
 
 def test_n5_a_server_without_tls_is_a_network_failure(server: ScriptedServer) -> None:
     async def main() -> Failure:
-        endpoint = Endpoint(server.url.replace("http:", "https:"), "fake", KEY)
+        endpoint = Endpoint(server.url.replace("http:", "https:"), "fake", KEY, private=True)
         async with TeacherClient(endpoint, Limits(connect_timeout=1, max_attempts=2)) as client:
             with pytest.raises(TeacherError) as caught:
                 await client.complete(request())

@@ -34,7 +34,7 @@ def probed(fallback: Answerer, **given: Any) -> Capabilities:
     with ScriptedServer(fallback=fallback, **given) as server:
 
         async def main() -> Capabilities:
-            async with TeacherClient(Endpoint(server.url, "fake"), FAST) as client:
+            async with TeacherClient(Endpoint(server.url, "fake", private=True), FAST) as client:
                 return await probe(client)
 
         return asyncio.run(main())

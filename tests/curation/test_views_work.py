@@ -11,6 +11,7 @@ from django.test import Client
 
 from curation.models import Job, Membership, ModelEndpoint
 from tests.curation import views_world
+from tests.curation.granting import granted
 from tests.curation.views_world import World
 
 pytestmark = pytest.mark.django_db
@@ -61,10 +62,11 @@ def test_generating_asks_for_a_job_with_the_sampling_of_the_form(
 
 
 def test_an_endpoint_is_added_and_probed(owner: Client, world: World) -> None:
-    form = {"name": "vllm", "kind": "teacher", "base_url": "http://10.0.0.1:8000/v1/", "model": "q"}
-    owner.post("/p/demo/teachers/add/", form)
+    granted(world.project, "http://192.0.2.1:8000")
+    form = {"name": "vllm", "kind": "teacher", "base_url": "http://192.0.2.1:8000/v1/"}
+    owner.post("/p/demo/teachers/add/", form | {"model": "q"})
     made = ModelEndpoint.objects.get(name="vllm")
-    assert made.base_url == "http://10.0.0.1:8000/v1"
+    assert made.base_url == "http://192.0.2.1:8000/v1"
     job = Job.objects.latest("pk")
     assert (job.kind, job.params) == ("probe", {"teacher": "vllm"})
 
@@ -77,7 +79,9 @@ def test_an_endpoint_is_added_and_probed(owner: Client, world: World) -> None:
 def test_an_endpoint_that_cannot_be_right_is_refused(
     owner: Client, world: World, changed: dict[str, str]
 ) -> None:
-    form = {"name": "new", "kind": "teacher", "base_url": "http://h/v1", "model": "q"} | changed
+    granted(world.project, "http://h.invalid/v1")
+    form = {"name": "new", "kind": "teacher", "base_url": "http://h.invalid/v1", "model": "q"}
+    form |= changed
     answer = owner.post("/p/demo/teachers/add/", form)
     assert answer.status_code == 200 and "errorlist" in answer.content.decode()
     assert ModelEndpoint.objects.count() == 1

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.rows import dict_row
@@ -63,6 +64,11 @@ INSERT INTO curation_modelendpoint (project_id, name, kind, base_url, model, rev
     output_licence, system_prompt, sampling, limits, capabilities, enabled, paused_reason,
     created_at)
 VALUES (%s, %s, 'teacher', %s, 'fake', '', '', '', '', %s, %s, '{}', true, '', clock_timestamp())
+"""
+NEW_GRANT = """
+INSERT INTO curation_endpointgrant (project_id, scheme, host, port, key_variable, private, note,
+    created_at)
+VALUES (%s, 'http', '127.0.0.1', %s, '', true, '', clock_timestamp())
 """
 NEW_BENCHMARK = """
 INSERT INTO curation_benchmark (project_id, name, revision, licence, created_at)
@@ -173,6 +179,7 @@ class Stack:
         """A teacher at ``url``."""
         values = (project, name, url, json.dumps({"max_tokens": 64}), json.dumps(limits))
         self.rows(NEW_TEACHER, *values)
+        self.rows(NEW_GRANT, project, urlsplit(url).port)
 
     def new_benchmark(self, project: int, name: str, texts: list[str]) -> None:
         """A benchmark with an item for each text."""

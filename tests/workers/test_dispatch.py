@@ -185,7 +185,7 @@ def test_upkeep_fires_schedules_and_sends_their_jobs(project: Any, broker: Broke
 def test_the_end_of_a_job_becomes_one_delivery_for_each_webhook(
     project: Any, broker: Broker, run_job: Any
 ) -> None:
-    Webhook.objects.create(project=project, url="http://hooks.example/", secret="s")
+    Webhook.objects.create(project=project, url="http://hooks.invalid/", secret="s")
     job = run_job(lambda context: None, "verify")
     dispatch.flush_outbox()
     dispatch.flush_outbox()

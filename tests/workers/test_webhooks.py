@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from curation import jobs
 from curation.models import Job, Webhook, WebhookDelivery
+from tests.curation.test_addresses import PUBLIC, resolve_to
 from workers import webhooks
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -74,7 +75,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WEBHOOKS_ALLOW_PRIVATE", raising=False)
 
 
-def hook(project: Any, url: str = "http://hooks.example/x", **extra: Any) -> Webhook:
+def hook(project: Any, url: str = "http://hooks.invalid/x", **extra: Any) -> Webhook:
     return Webhook.objects.create(project=project, url=url, secret=SECRET, **extra)
 
 
@@ -85,26 +86,13 @@ def finished(project: Any, state: str = "done") -> dict[str, Any]:
     return {"job": job.pk, "event": f"job.{state}"}
 
 
-def delivery(project: Any, url: str = "http://hooks.example/x", attempts: int = 0) -> int:
+def delivery(project: Any, url: str = "http://hooks.invalid/x", attempts: int = 0) -> int:
     """A delivery that is due; its id."""
     row = hook(project, url)
     due = timezone.now() - dt.timedelta(seconds=1) if attempts else None
     return WebhookDelivery.objects.create(
         webhook=row, event="job.done", payload={"n": "é"}, attempts=attempts, next_attempt_at=due
     ).pk
-
-
-def resolve_to(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """Let the resolver give these answers one after the other; the names that were asked for."""
-    left, asked = list(answers), []
-
-    def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
-        asked.append(host)
-        found = left.pop(0) if len(left) > 1 else left[0]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in found]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return asked
 
 
 @pytest.fixture
@@ -162,14 +150,14 @@ def test_a_broken_secret_is_an_error_and_no_signature() -> None:
         "http://0177.1/",
         "http://localhost/",
         "http://localhost./",
-        "http://user@93.184.216.34/",
-        "http://:word@93.184.216.34/",
-        "http://93.184.216.34:99999/",
+        "http://user@hooks.invalid/",
+        "http://:word@hooks.invalid/",
+        "http://hooks.invalid:99999/",
         "http:///nothing",
         "http://[::1/",
         "file:///etc/passwd",
-        "gopher://93.184.216.34/",
-        "//93.184.216.34/",
+        "gopher://hooks.invalid/",
+        "//hooks.invalid/",
         "",
     ],
 )
@@ -178,18 +166,32 @@ def test_such_an_address_is_refused(url: str) -> None:
         webhooks.check_address(url)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "64:ff9b::5db8:d822"])
-def test_a_public_address_is_taken(address: str) -> None:
-    assert webhooks.is_public(address)
+@pytest.mark.parametrize("ip", [PUBLIC, "64:ff9b::c000:9", "2002:c000:9::1"])
+def test_a_public_address_is_taken(monkeypatch: pytest.MonkeyPatch, ip: str) -> None:
+    resolve_to(monkeypatch, [ip])
+    assert webhooks.check_address("https://hooks.invalid/x") == ("hooks.invalid", ip, 443)
+
+
+@pytest.mark.parametrize("port", [22, 25, 81, 3306, 5432, 6379, 8000, 9200, 65535])
+def test_a_webhook_is_called_at_the_ports_of_web_servers_only(
+    monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    resolve_to(monkeypatch, [PUBLIC])
+    with pytest.raises(ValueError, match="WEBHOOK_PORTS"):
+        webhooks.check_address(f"http://hooks.invalid:{port}/x")
+    monkeypatch.setenv("WEBHOOK_PORTS", f"443,{port}")
+    assert webhooks.check_address(f"http://hooks.invalid:{port}/x")[2] == port
+    with pytest.raises(ValueError, match="WEBHOOK_PORTS"):
+        webhooks.check_address("http://hooks.invalid/x")
 
 
 def test_every_answer_of_the_resolver_must_be_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve_to(monkeypatch, ["93.184.216.34", "10.0.0.1"])
+    resolve_to(monkeypatch, [PUBLIC, "10.0.0.1"])
     with pytest.raises(ValueError, match="private"):
-        webhooks.check_address("https://hooks.example/")
-    resolve_to(monkeypatch, ["93.184.216.34"])
-    checked = webhooks.check_address("https://hooks.example/")
-    assert checked == ("hooks.example", "93.184.216.34", 443)
+        webhooks.check_address("https://hooks.invalid/")
+    resolve_to(monkeypatch, [PUBLIC])
+    checked = webhooks.check_address("https://hooks.invalid/")
+    assert checked == ("hooks.invalid", PUBLIC, 443)
 
 
 def test_a_name_that_is_not_found_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,14 +200,14 @@ def test_a_name_that_is_not_found_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with pytest.raises(ValueError, match="looked up"):
-        webhooks.check_address("https://hooks.example/")
+        webhooks.check_address("https://hooks.invalid/")
 
 
 def test_a_name_that_became_private_after_saving_is_not_called(
     project: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve_to(monkeypatch, ["93.184.216.34"], ["127.0.0.1"])
-    webhooks.check_address("http://hooks.example/x")
+    resolve_to(monkeypatch, [PUBLIC], ["127.0.0.1"])
+    webhooks.check_address("http://hooks.invalid/x")
     pk = delivery(project)
     assert webhooks.deliver_due() == 1
     row = WebhookDelivery.objects.get(pk=pk)
@@ -217,13 +219,13 @@ def test_a_name_that_became_private_after_saving_is_not_called(
 def test_the_call_goes_to_the_checked_address_without_a_second_look_up(
     project: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = resolve_to(monkeypatch, ["93.184.216.34"], ["127.0.0.1"])
-    delivery(project, "https://hooks.example:8443/x?y=1")
+    asked = resolve_to(monkeypatch, [PUBLIC], ["127.0.0.1"])
+    delivery(project, "https://hooks.invalid:8443/x?y=1")
     webhooks.deliver_due()
     ((url, _, headers, host),) = sent
-    assert url == "https://93.184.216.34:8443/x?y=1"
-    assert (headers["Host"], host) == ("hooks.example:8443", "hooks.example")
-    assert asked == ["hooks.example"]
+    assert url == f"https://{PUBLIC}:8443/x?y=1"
+    assert (headers["Host"], host) == ("hooks.invalid:8443", "hooks.invalid")
+    assert asked == ["hooks.invalid"]
 
 
 def test_a_receiver_can_check_what_it_got(project: Any, receiver: Receiver) -> None:
@@ -332,7 +334,7 @@ def test_a_call_that_hangs_ends_at_the_deadline(
 def test_one_bad_receiver_does_not_stop_the_others(
     error: Exception, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve_to(monkeypatch, ["93.184.216.34"])
+    resolve_to(monkeypatch, [PUBLIC])
 
     def send(url: str, *args: Any) -> int:
         if url.endswith("bad"):
@@ -340,8 +342,8 @@ def test_one_bad_receiver_does_not_stop_the_others(
         return 200
 
     monkeypatch.setattr(webhooks, "send", send)
-    bad = delivery(project, "http://hooks.example/bad")
-    good = delivery(project, "http://hooks.example/good")
+    bad = delivery(project, "http://hooks.invalid/bad")
+    good = delivery(project, "http://hooks.invalid/good")
     assert webhooks.deliver_due() == 2
     assert type(error).__name__ in WebhookDelivery.objects.get(pk=bad).last_error
     assert WebhookDelivery.objects.get(pk=good).delivered_at is not None

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from curation.addresses import parse_address
+from curation.teachers.transport import CheckedClientTransport, Guard
 from workers.trainer.sampling import Sample, Sampling, load, sample
 
 Z95 = 1.959963984540054
@@ -104,8 +106,15 @@ def endpoint_sampler(base_url: str, model: str, *, concurrency: int = 16) -> Sam
 
     def sampled(prompts: Sequence[str], sampling: Sampling) -> list[list[Sample]]:
         jobs = [prompt for prompt in prompts for _ in range(sampling.n)]
+        # The server let this address be named; nothing but it is called, by whatever proxy or name.
+        guard = Guard(parse_address(base_url), private=True)
         with (
-            httpx.Client(base_url=base_url.rstrip("/") + "/", timeout=300.0) as http,
+            httpx.Client(
+                base_url=base_url.rstrip("/") + "/",
+                timeout=300.0,
+                trust_env=False,
+                transport=CheckedClientTransport(httpx.HTTPTransport(), guard),
+            ) as http,
             ThreadPoolExecutor(concurrency) as pool,
         ):
             flat = list(pool.map(lambda prompt: _ask(http, model, prompt, sampling), jobs))
