@@ -29,8 +29,8 @@ from .tree import find_tree
 FIRST_UID = 60_100
 UIDS = 4_000
 RESULTS_LIMIT = 64 * MIB
-# The memory of a sandbox is looked at again after the time in which a fast writer could fill what is
-# left of it, and never so often that looking takes more than a fifth of the time.
+# The memory of a sandbox is looked at again after the time in which a fast writer could fill what
+# is left of it, and never so often that looking takes more than a fifth of the time.
 FASTEST = 16 * 1024 * MIB  # bytes a second, by all processors together
 SHORTEST, LONGEST = 0.005, 0.1
 LOOKING = 0.2

@@ -43,7 +43,9 @@ _WORK = re.compile(
 )
 # An operator between two numbers: the hyphen of "2^{-3}" and of "-7" is none.
 _OPERATION = re.compile(r"[\d)\]}!|] ?(?:[-+*/÷] ?[-+]?)(?=[\d(\[{\\|.])|[\d)] ?\((?=[-+]?[\d.])")
-_IRRATIONAL = re.compile(r"\\(?:pi|sqrt|ln|log|exp|sin|cos|tan|arc\w+|infty)|(?<![a-zA-Z\\])e(?!\w)")
+_IRRATIONAL = re.compile(
+    r"\\(?:pi|sqrt|ln|log|exp|sin|cos|tan|arc\w+|infty)|(?<![a-zA-Z\\])e(?!\w)"
+)
 _FUNCTION = re.compile(
     r"\\(?:ln|log|lg|exp|sin|cos|tan|cot|sec|csc|arc\w+|[lr]floor|[lr]ceil|[lr]?vert|Phi|phi)"
     r"(?![a-zA-Z])|(?<![a-zA-Z])(?:ln|log|sin|cos|tan|floor|ceil|abs|sqrt)(?![a-zA-Z])|\|"

@@ -83,11 +83,14 @@ _DENIED_AFTER = re.compile(
     re.IGNORECASE,
 )
 # Of a line that is the whole answer part; "does not exist" is an answer, "not 42" is none.
-_LINE_DENIES = re.compile(r"(?:\bnot|n['’]t)\b.*\d|\d.*\b(?:wrong|incorrect|false)\b", re.IGNORECASE)
+_LINE_DENIES = re.compile(
+    r"(?:\bnot|n['’]t)\b.*\d|\d.*\b(?:wrong|incorrect|false)\b", re.IGNORECASE
+)
 AROUND = 40  # characters in which a denial must stand
 # "the answer is not ..." and "the answer is that ..." state nothing.
 _NO_STATEMENT = re.compile(
-    r"n['’]t\b|(?:\w+ly )?(?:not|that|what|whether|unknown|unclear|wrong|incorrect|supposed)\b", re.I
+    r"n['’]t\b|(?:\w+ly )?(?:not|that|what|whether|unknown|unclear|wrong|incorrect|supposed)\b",
+    re.IGNORECASE,
 )
 
 
@@ -191,9 +194,7 @@ def is_denied(text: str, start: int, end: int) -> bool:
     return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
 
 
-def _without_denied(
-    text: str, boxes: list[tuple[int, int]], start: int
-) -> list[tuple[int, int]]:
+def _without_denied(text: str, boxes: list[tuple[int, int]], start: int) -> list[tuple[int, int]]:
     """Boxes but those denied, and earlier ones of the same content as a denied last one."""
     kept = [(a, b) for a, b in boxes if not _box_denied(text, a, b, start)]
     if boxes and boxes[-1] not in kept:

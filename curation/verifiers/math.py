@@ -66,18 +66,8 @@ class MathVerifier:
             return unverifiable("bad_reference", found.answer)
         if found.answer is None:
             return incorrect("extraction", found.reason)
-        equal = quick_equal(gold, found.answer)
-        if equal is not False and is_unevaluated(gold, found.answer):
-            return incorrect("form", "unevaluated", found.answer, extraction=found.method)
-        if equal is not None:
-            return _decided(equal, "exact", found)
-        if not is_expression(gold):
-            return unverifiable("bad_reference", found.answer)
-        if len(gold) > MAX_EXPRESSION:
-            return unverifiable("bad_reference", found.answer)
-        if len(found.answer) > MAX_EXPRESSION:
-            return incorrect("extraction", "too_long", found.answer[:MAX_EXPRESSION])
-        return self._algebra(gold, found, _seconds(options.get("timeout")))
+        by_text = _judge_text(gold, found.answer, found)
+        return by_text or self._algebra(gold, found, _seconds(options.get("timeout")))
 
     def _algebra(self, gold: str, found: Extraction, timeout: float | None) -> Verdict:
         outcome = Outcome("equal")
@@ -105,6 +95,20 @@ class MathVerifier:
                 while len(self._cache) > CACHE_SIZE:
                     self._cache.popitem(last=False)
         return outcome
+
+
+def _judge_text(gold: str, answer: str, found: Extraction) -> Verdict | None:
+    """What the two texts settle without algebra; None where algebra has to."""
+    equal = quick_equal(gold, answer)
+    if equal is not False and is_unevaluated(gold, answer):
+        return incorrect("form", "unevaluated", answer, extraction=found.method)
+    if equal is not None:
+        return _decided(equal, "exact", found)
+    if not is_expression(gold) or len(gold) > MAX_EXPRESSION:
+        return unverifiable("bad_reference", answer)
+    if len(answer) > MAX_EXPRESSION:
+        return incorrect("extraction", "too_long", answer[:MAX_EXPRESSION])
+    return None
 
 
 def _seconds(given: Any) -> float | None:

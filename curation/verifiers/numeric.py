@@ -51,13 +51,18 @@ class NumericVerifier:
             return _as_written(gold, found.answer or answer, how)
         if answer is None:
             return incorrect("extraction", found.reason or "no_answer")
-        value = read_number(answer)
-        if value is None:
-            return incorrect("number", "unparsed_answer", answer, extraction=how)
-        close = _close(value, target, options) or quick_equal(gold, answer) is True
-        if close:
-            return correct("number", answer, extraction=how)
-        return incorrect("number", "", answer, extraction=how)
+        return _compare(gold, target, answer, how, options)
+
+
+def _compare(
+    gold: str, target: Fraction, answer: str, how: str, options: dict[str, Any]
+) -> Verdict:
+    value = read_number(answer)
+    if value is None:
+        return incorrect("number", "unparsed_answer", answer, extraction=how)
+    if _close(value, target, options) or quick_equal(gold, answer) is True:
+        return correct("number", answer, extraction=how)
+    return incorrect("number", "", answer, extraction=how)
 
 
 def _as_written(gold: str, answer: str | None, how: str) -> Verdict:

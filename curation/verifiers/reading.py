@@ -31,8 +31,10 @@ _WORD_UNIT = re.compile(
 _WORD_BASES = {
     name: number
     for number, name in enumerate(
-        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-        " sixteen".split(),
+        (
+            *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+            *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"),
+        ),
         start=2,
     )
 }

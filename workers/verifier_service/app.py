@@ -2,7 +2,8 @@
 
 ``POST /verify {"items": [{"kind", "response", "reference", "options"}]}`` gives
 ``{"verdicts": [...]}`` in the same order, each with ``verifier`` and ``version`` beside the
-verdict's own fields. ``GET /health`` gives ``{"status", "sandbox", "sandbox_memory", "pool", "versions"}``.
+verdict's own fields. ``GET /health`` gives ``{"status", "sandbox", "sandbox_memory", "pool",
+"versions"}``.
 
 A batch that does not fit into the queue is refused whole with 503 and ``Retry-After``; a body
 over the limit with 413; a malformed one with 400. A bad item is an ``error`` verdict of its own.

@@ -30,8 +30,8 @@ class Command(BaseCommand):
             raise SystemExit(usage(f"no account {name!r}"))
         right = Permission.objects.get(content_type__app_label="curation", codename="add_project")
         if options["revoke"]:
-            user.user_permissions.remove(right)  # type: ignore[attr-defined]
+            user.user_permissions.remove(right)
         else:
-            user.user_permissions.add(right)  # type: ignore[attr-defined]
+            user.user_permissions.add(right)
         said = "no longer makes projects" if options["revoke"] else "may make projects now"
         self.stdout.write(f"{name} {said}")
