@@ -64,7 +64,7 @@ EQUAL = [
     ("Yes", r"\text{yes.}"),
     (r"\text{(C)}", "C"),
     ("B", "(B) twelve"),
-    ("2516_8", "2516"),
+    ("2516_8", "1358"),
     ("12:30", "12:30"),
     ("x>3", r"(3,\infty)"),
 ]  # fmt: skip
@@ -110,6 +110,7 @@ DIFFERENT = [
     ("-1", "1"),
     ("0", r"\frac{1}{10^{9}}"),
     ("385", "386"),
+    ("2516_8", "2516"),
 ]  # fmt: skip
 
 # (reference, answer, equal): only the algebra system can tell.

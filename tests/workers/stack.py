@@ -47,8 +47,8 @@ AT_START = ("verifier", "beat", "worker")
 FINAL = ("done", "failed", "cancelled")
 NEW_JOB = """
 INSERT INTO curation_job (project_id, kind, params, state, done, counts, checkpoint, error_code,
-    error, attempts, lease_epoch, worker, cancel_requested, created_at)
-VALUES (%s, %s, %s, 'queued', 0, '{}', '{}', '', '', 0, 0, '', false, clock_timestamp())
+    error, attempts, lease_epoch, worker, cancel_requested, operator_paths, created_at)
+VALUES (%s, %s, %s, 'queued', 0, '{}', '{}', '', '', 0, 0, '', false, true, clock_timestamp())
 RETURNING id
 """
 NEW_OUTBOX = """
