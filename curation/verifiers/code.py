@@ -39,7 +39,7 @@ class CodeVerifier:
     """
 
     name = "code"
-    version = "1"
+    version = "2"
 
     def check(self, response: str, reference: str | None, **options: Any) -> Verdict:
         """See :class:`curation.verifiers.base.Verifier`."""

@@ -144,6 +144,7 @@ def _detail(run: Run, records: list[Record], tests: CodeTests) -> Record:
     cost = run.facts.get("cost")
     if isinstance(cost, dict):
         detail |= {"most_memory": cost.get("memory"), "cpu": cost.get("cpu")}
+        detail |= {"changed_arguments": True} if cost.get("changed_arguments") else {}
     coverage = _coverage(records)
     if coverage is not None:
         detail["coverage"] = coverage
@@ -152,7 +153,10 @@ def _detail(run: Run, records: list[Record], tests: CodeTests) -> Record:
 
 
 def _evidence(record: Record) -> Record:
-    wanted = ("name", "passed", "skipped", "reason", "message", "wall", "cpu", "memory")
+    wanted = (
+        "name", "passed", "skipped", "reason", "message", "wall", "cpu", "memory",
+        "changed_arguments",
+    )  # fmt: skip
     shown = {name: record[name] for name in wanted if record.get(name) not in (None, "")}
     shown |= {name: record[name] for name in ("got", "expected") if name in record}
     if record.get("stderr"):

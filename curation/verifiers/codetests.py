@@ -128,8 +128,8 @@ def _asserts(given: dict[str, Any], prompt: str, solution: str) -> CodeTests:
         *_texts(given.get("test_imports")),
     ]
     _bounded(statements)
-    inside = {"type": "statements", "statements": statements, "setup": setup}
     entry = str(given.get("entry_point") or _called(statements))
+    inside = {"type": "statements", "statements": statements, "setup": setup, "entry": entry}
     sources = (*statements, *setup, solution)
     return CodeTests("statements", inside, [], entry, "", sources, **_limits(given))
 

@@ -65,9 +65,14 @@ def test_v1_control_if_a_clean_exit_counted_a_program_that_leaves_would_pass() -
 def test_v2_control_asked_itself_an_object_that_equals_everything_would_pass() -> None:
     cheat = cheats.CHEATS["an object that equals everything"]
     assert judge(cheat, cheats.ASSERTS).score == 0.0
-    compared = inside("proxies", "if theirs is None and not state.made:", "if False:")
-    reckoned = inside("proxies", "if not state.made and state_of(other) is None:", "if False:")
-    with hole(compared, reckoned):
+    compared = inside(
+        "proxies", "return theirs.target ==", "return theirs is not None and theirs.target =="
+    )
+    asked = inside(
+        "proxies", "if theirs is None:\n            return", "if False:\n            return"
+    )
+    reckoned = inside("proxies", "if theirs is None and (op in", "if False and (op in")
+    with hole(compared, asked, reckoned):
         assert judge(cheat, cheats.ASSERTS).verdict == "correct"
 
 

@@ -44,7 +44,8 @@ def pool() -> Iterator[MathPool]:
 @pytest.mark.parametrize("answer", STUCK)
 def test_v6_a_stuck_comparison_is_our_error_within_its_limit(pool: MathPool, answer: str) -> None:
     started = time.monotonic()
-    verdict = verify("math", rf"\boxed{{{answer}}}", "17")
+    # With a number as reference it would be refused as unevaluated before it is compared.
+    verdict = verify("math", rf"\boxed{{{answer}}}", "17+x")
     assert (verdict.verdict, verdict.reason, verdict.score) == ("error", "timeout", None)
     assert time.monotonic() - started < 30
     started = time.monotonic()

@@ -10,7 +10,8 @@ import _ast
 import sys
 import time
 
-from .link import Link
+from . import uses
+from .link import UNUSABLE, Link
 from .proxies import Proxy, State
 from .session import Budget, CandidateFailed, Stop
 
@@ -21,31 +22,60 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-AST_ONLY = 0x400
 MAX_MESSAGE = 500
-# The tests themselves are to blame.
-UNUSABLE = "tests_failed_to_load"
 
 
 class Names(dict):  # type: ignore[type-arg]
-    """A test's names; what it does not have itself is looked for in the solution."""
+    """A test's names; ``asked`` of them, where it has none itself, are the solution's."""
 
-    def __init__(self, link: Link, known: dict[str, Any]) -> None:
+    def __init__(self, link: Link, known: dict[str, Any], asked: set[str]) -> None:
         super().__init__(known)
         self.link = link
+        self.asked = asked
 
     def __missing__(self, name: str) -> Any:
-        if name.startswith("__") or hasattr(sys.modules["builtins"], name):
+        if name not in self.asked or not self.link.request("has", "", name):
             raise KeyError(name)
-        if not self.link.request("has", "", name):
-            raise KeyError(name)
-        self[name] = found = self.link.request("get", "", name)
+        self[name] = found = self.link.named(name)
         return found
 
 
 def function(link: Link, name: str) -> Proxy:
     """The solution's function of that name, without asking whether it is there."""
-    return Proxy(State(link, name, {"kind": "function", "path": name}, False))
+    state = State(link, name, {"kind": "function", "path": name}, False)
+    state.name = name
+    return Proxy(state)
+
+
+def settle_names(
+    link: Link, trees: list[Any], known: dict[str, Any], entry: str
+) -> tuple[dict[str, Any], set[str]]:
+    """The names of the tests with what the standard library adds, and those of the solution.
+
+    Also tells ``link`` which are classes. Unusable if the tests need a name that nobody but the
+    candidate would define, and it would have a say in what is compared.
+    """
+    names = uses.Names(trees, set(known), entry)
+    judges = sorted(names.judges())
+    if judges:
+        raise uses.Unusable(f"the tests use {', '.join(judges)!r} and define it nowhere")
+    link.classes = uses.classes(trees)
+    return known | {name: _standard(name) for name in names.standard}, names.missing
+
+
+def settle_missing(tree: Any, known: dict[str, Any]) -> None:
+    """Give a pytest file the standard names that it forgot to import; Unusable for other ones."""
+    if any(isinstance(node, _ast.alias) and node.name == "*" for node in uses.walk(tree)):
+        return
+    names = uses.Names([tree], set(known), " ")
+    known.update({name: _standard(name) for name in names.standard})
+    if names.missing:
+        raise uses.Unusable(f"the tests use {', '.join(sorted(names.missing))!r} undefined")
+
+
+def _standard(name: str) -> Any:
+    module = uses.COMMON.get(name)
+    return getattr(__import__(module), name) if module else __import__(name)
 
 
 class Places:
@@ -101,9 +131,8 @@ def explain(problem: BaseException) -> tuple[str, str]:
     return "wrong_result" if wrong else "runtime_error", str(text)[:MAX_MESSAGE]
 
 
-def instrument(source: str, add: Callable[[int], int]) -> Any:
+def instrument(tree: Any, add: Callable[[int], int]) -> Any:
     """The code of a test whose assert statements report to their places."""
-    tree = compile(source, "<tests>", "exec", AST_ONLY)
     _rewrite(tree, add)
     return compile(tree, "<tests>", "exec")
 
@@ -155,13 +184,20 @@ def run_check(link: Link, tests: Record, budget: Budget, report: Callable[[Recor
         return
     for name in ("passed", "failed", "raised"):
         known[f"__whittle_{name}__"] = getattr(places, name)
-    names = Names(link, known)
     entry = str(tests.get("entry") or "")
+    try:
+        tree = uses.parse(tests["code"])
+        known, asked = settle_names(link, [tree], known, entry)
+    except (SyntaxError, ValueError, uses.Unusable) as problem:
+        _report_unusable("the whole test", problem, report)
+        return
+    names = Names(link, known, asked)
     if entry:
         names[entry] = function(link, entry)
+    link.writes_back = uses.changes_arguments(tree, uses.tested_roots(tree, entry, asked))
     finished, last = True, {"name": "the whole test", "passed": True, "reason": "", "message": ""}
     try:
-        exec(instrument(tests["code"], places.add), names)  # noqa: S102 - inside the sandbox
+        exec(instrument(tree, places.add), names)  # noqa: S102 - inside the sandbox
         if entry and callable(names.get("check")):
             names["check"](names[entry])
     except Stop:
@@ -194,7 +230,15 @@ def run_statements(
     base = _prelude(tests, report)
     if base is None:
         return
-    for number, source in enumerate(tests["statements"]):
+    entry = str(tests.get("entry") or "")
+    try:
+        trees = [uses.parse(source) for source in tests["statements"]]
+        base, asked = settle_names(link, trees, base, entry)
+        _require_tests(trees)
+    except (SyntaxError, ValueError, uses.Unusable) as problem:
+        _report_unusable("the tests", problem, report)
+        return
+    for number, tree in enumerate(trees):
         record: Record = {
             "name": f"test {number + 1}",
             "passed": False,
@@ -205,7 +249,8 @@ def run_statements(
         started = time.monotonic()
         try:
             budget.check()
-            exec(compile(source, "<tests>", "exec"), Names(link, base))  # noqa: S102
+            link.writes_back = uses.changes_arguments(tree, uses.tested_roots(tree, entry, asked))
+            exec(compile(tree, "<tests>", "exec"), Names(link, base, asked))  # noqa: S102
             failure = link.failure
             record["passed"] = failure is None and link.requests > before
             record["reason"] = failure.reason if failure else ""
@@ -220,8 +265,21 @@ def run_statements(
         report(record)
 
 
+def _require_tests(trees: list[Any]) -> None:
+    """Unusable where a piece neither asserts nor calls anything: words, not a test."""
+    for number, tree in enumerate(trees):
+        if not any(isinstance(n, _ast.Assert | _ast.Call | _ast.Raise) for n in uses.walk(tree)):
+            raise uses.Unusable(f"test {number + 1} asserts nothing")
+
+
+def _report_unusable(name: str, problem: BaseException, report: Callable[[Record], None]) -> None:
+    message = f"{type(problem).__name__}: {problem}"[:MAX_MESSAGE]
+    report({"name": name, "passed": False, "reason": UNUSABLE, "message": message})
+
+
 def _cost(ended: Record) -> Record:
-    return {name: ended[name] for name in ("cpu", "memory", "lines") if ended.get(name) is not None}
+    told = ("cpu", "memory", "lines", "changed_arguments")
+    return {name: ended[name] for name in told if ended.get(name) is not None}
 
 
 def _prelude(tests: Record, report: Callable[[Record], None]) -> Record | None:
@@ -231,7 +289,6 @@ def _prelude(tests: Record, report: Callable[[Record], None]) -> Record | None:
         for source in tests.get("setup") or ():
             exec(compile(source, "<setup>", "exec"), names)  # noqa: S102 - inside the sandbox
     except BaseException as problem:
-        message = f"{type(problem).__name__}: {problem}"[:MAX_MESSAGE]
-        report({"name": "set-up", "passed": False, "reason": UNUSABLE, "message": message})
+        _report_unusable("set-up", problem, report)
         return None
     return names

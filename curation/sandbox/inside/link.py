@@ -1,7 +1,7 @@
 """Requests to the candidate's process, and what crosses in them.
 
 What the tests hold and the candidate is given (a callback, an object of a test's class) stays here
-too: the candidate may call it and use its public names, nothing more.
+too: what the candidate may do with it is in :mod:`.handover`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import sys
 
-from . import wire
+from . import handover, wire
 from .proxies import CLASSES, Proxy, State, state_of
 from .session import CandidateFailed, Session
 
@@ -17,6 +17,10 @@ TYPE_CHECKING = False  # typing costs more to import than the runner itself
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+# The tests themselves are to blame.
+UNUSABLE = "tests_failed_to_load"
 
 
 class Link:
@@ -30,7 +34,13 @@ class Link:
         self.failure: CandidateFailed | None = None
         self.holds_objects = False
         self.exceptions: dict[Any, type] = {}
-        self.exported: list[Any] = []
+        # What the candidate was given and stays here: the object, and its row of the allow-list.
+        self.exported: list[tuple[Any, str]] = []
+        # Names that the tests use as classes; by no means what the candidate says is one.
+        self.classes: frozenset[str] = frozenset()
+        # Whether arguments that a call changed are changed here; whether one did change some.
+        self.writes_back = True
+        self.changed_arguments = False
         self.encoder = wire.Encoder(self._out)
         self.decoder = wire.Decoder(self._in)
         self.made = False
@@ -45,9 +55,19 @@ class Link:
             self.drop()
             raise
         except wire.WireError as problem:
-            self.failure = self.failure or CandidateFailed("runtime_error", str(problem))
+            unusable = isinstance(problem, handover.NotHandedOver)
+            reason = UNUSABLE if unusable else "runtime_error"
+            self.failure = self.failure or CandidateFailed(reason, str(problem))
             self.drop()
             raise self.failure from None
+
+    def named(self, name: str) -> Any:
+        """What the solution has under a name that the tests ask for."""
+        value = self.request("get", "", name)
+        state = state_of(value)
+        if state is not None:
+            state.name = name
+        return value
 
     def _request(self, message: tuple[Any, ...], made: bool) -> Any:
         if self.session is None:
@@ -65,12 +85,18 @@ class Link:
             self._forward_output()
             if answer[0] == "e":
                 raise self._raised(answer[1])
-            _apply(message, answer[2])
+            self._take_changes(message, answer[2])
             return answer[1]
+
+    def _take_changes(self, message: tuple[Any, ...], changed: Any) -> None:
+        self.changed_arguments = self.changed_arguments or bool(changed)
+        if self.writes_back:
+            _apply(message, changed)
 
     def drop(self) -> None:
         """End the session, if there is one."""
         session, self.session = self.session, None
+        self.changed_arguments = False
         self.holds_objects = False
         self.exported = []
         if session is not None:
@@ -80,10 +106,11 @@ class Link:
         """End the session in good order; what it cost, and the lines that ran."""
         if self.session is None:
             return {}
+        changed = {"changed_arguments": True} if self.changed_arguments else {}
         try:
             lines = self.request("end", "")
             report = dict(self.session.finish()) if self.session else {}
-            return report | {"lines": lines}
+            return report | {"lines": lines} | changed
         except CandidateFailed:
             self.failure = None  # the answers were all given before
             return {}
@@ -109,9 +136,12 @@ class Link:
         known = exotic.to_plain(value)
         if known is not None:
             return "E", *known
-        if isinstance(value, type(sys)):
-            raise wire.WireError("a module cannot be handed to the candidate")
-        self.exported.append(value)
+        name, parts = handover.by_name(value), handover.by_parts(value)
+        if name is not None:
+            return "N", *name, None
+        if parts is not None:
+            return "N", *parts
+        self.exported.append((value, handover.kind_of(value)))
         return "H", len(self.exported) - 1
 
     def _in(self, stand_in: Any) -> Any:
@@ -121,7 +151,7 @@ class Link:
 
             return exotic.from_plain(str(stand_in[1]), stand_in[2])
         if mark == "H":
-            return self.exported[int(stand_in[1])]
+            return self.exported[int(stand_in[1])][0]
         return self._proxy(stand_in[1])
 
     def _proxy(self, reference: dict[str, Any]) -> Any:
@@ -136,7 +166,7 @@ class Link:
 
     def _exception_class(self, reference: dict[str, Any], target: Any) -> type:
         """A class here that stands for one there; the built-in one where it is that."""
-        bases = [b for b in reference["bases"] if isinstance(getattr(builtins, b, None), type)]
+        bases = [b for b in reference["bases"] if _is_exception(getattr(builtins, str(b), None))]
         if bases and bases[0] == reference["name"] and not reference.get("path"):
             return _harmless(getattr(builtins, bases[0]))
         known = self.exceptions.get(target)
@@ -175,8 +205,9 @@ class Link:
     def _serve(self, what: Any, number: Any, arguments: Any) -> tuple[Any, ...]:
         """Do what the candidate asks of one of the test's own objects."""
         try:
-            done = _SERVED[what](self.exported[int(number)], *arguments)
-            return "a", done
+            subject, kind = self.exported[int(number)]
+            handover.require_allowed(kind, subject, str(what), arguments)
+            return "a", _SERVED[what](subject, *arguments)
         except Exception as problem:
             return "x", type(problem).__name__, str(problem)[:500]
 
@@ -199,10 +230,8 @@ def _apply(message: tuple[Any, ...], changed: Any) -> None:
             mine.update(value)
 
 
-def _public(name: Any) -> str:
-    if not isinstance(name, str) or name.startswith("_"):
-        raise AttributeError(str(name))
-    return name
+def _is_exception(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
 def _special(name: str) -> Callable[..., Any]:
@@ -217,34 +246,18 @@ def _special(name: str) -> Callable[..., Any]:
     plain |= {"__str__": str, "__repr__": repr}
     if name in plain:
         return plain[name]
+    if name in ("__enter__", "__exit__"):
+        return lambda subject, *arguments: getattr(type(subject), name)(subject, *arguments)
+    if name.startswith("__r"):
+        forward = getattr(operator, name.strip("_")[1:])
+        return lambda subject, other: forward(other, subject)
     found: Callable[..., Any] = getattr(operator, name.strip("_"))
     return found
 
 
 _SERVED: dict[str, Callable[..., Any]] = {
     "call": lambda f, args, kwargs: f(*args, **kwargs),
-    "get": lambda subject, name: getattr(subject, _public(name)),
-    "set": lambda subject, name, value: setattr(subject, _public(name), value),
-    **{
-        name: _special(name)
-        for name in [
-            "__next__",
-            "__len__",
-            "__bool__",
-            "__iter__",
-            "__str__",
-            "__repr__",
-            "__getitem__",
-            "__setitem__",
-            "__contains__",
-            "__eq__",
-            "__lt__",
-            "__le__",
-            "__gt__",
-            "__ge__",
-            "__add__",
-            "__sub__",
-            "__mul__",
-        ]
-    },
+    "get": getattr,
+    "set": setattr,
+    **{name: _special(name) for name in sorted(handover.SPECIAL)},
 }

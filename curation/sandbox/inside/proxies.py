@@ -2,9 +2,13 @@
 
 Plain values arrive as plain values, so ``==`` on them is the test's own. Everything else stays
 where it is, and what is asked of it is asked there. The candidate must not be shown what a test
-expects: an object that a function returned takes part in no comparison or arithmetic with the
-test's own values. One that the test itself made (``Vector(1, 2)``) does, since comparing it is
-then what the test is about.
+expects, nor decide what a test compares:
+
+- No comparison of a candidate's object with a value of the tests is asked of it: they differ.
+- Arithmetic with values of the tests (``Vector(1, 2) * 3``) is, but only for objects made by a
+  name that the tests themselves use as a class. What the candidate says of it does not count.
+- Two objects of the candidate may be compared and added; a test of nothing else is weak.
+- Only an exception that a test raises by itself may be swallowed by a candidate's ``with``.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ class State:
         self.target = target
         self.info = info
         self.made = made
+        # The name by which the tests asked for it; empty for everything else.
+        self.name = ""
 
     def ask(self, op: str, *arguments: Any, made: bool = False) -> Any:
         return self.link.request(op, self.target, *arguments, made=made or self.made)
@@ -69,7 +75,7 @@ class Proxy(metaclass=Meta):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = object.__getattribute__(self, "_whittle")
-        making = state.info.get("kind") == "class"
+        making = state.name in state.link.classes
         return state.link.request("call", state.target, args, kwargs, made=making)
 
     def __eq__(self, other: object) -> Any:
@@ -77,11 +83,9 @@ class Proxy(metaclass=Meta):
         if "is" in state.info:
             mine = state.info["is"]
             return mine == (theirs.info.get("is", other) if theirs else other)
-        if theirs is not None and theirs.target == state.target:
-            return True
-        if theirs is None and not state.made:
+        if theirs is None:
             return NotImplemented
-        return bool(state.ask("eq", other))
+        return theirs.target == state.target or bool(state.ask("eq", other))
 
     def __ne__(self, other: object) -> Any:
         same = self.__eq__(other)
@@ -93,13 +97,13 @@ class Proxy(metaclass=Meta):
 
     def __contains__(self, item: Any) -> bool:
         state = object.__getattribute__(self, "_whittle")
-        if state.made or state_of(item) is not None:
+        if "is" not in state.info and (state.made or state_of(item) is not None):
             return bool(state.ask("contains", item))
         return any(item == mine for mine in self)
 
     def __iter__(self) -> Any:
         info = object.__getattribute__(self, "_whittle").info
-        if isinstance(info.get("is"), list | tuple | dict | set | frozenset):
+        if isinstance(info.get("is"), str | bytes | list | tuple | dict | set | frozenset):
             return iter(info["is"])
         return object.__getattribute__(self, "_whittle").ask("iter")
 
@@ -108,7 +112,24 @@ class Proxy(metaclass=Meta):
 
     def __exit__(self, *how: Any) -> Any:
         plain = (None, None, None) if how[0] is None else (how[0], None, None)
-        return object.__getattribute__(self, "_whittle").ask("exit", *plain)
+        said = object.__getattribute__(self, "_whittle").ask("exit", *plain)
+        return bool(said) and how[0] is not None and _is_raised_by_test(how[1], how[2])
+
+
+def _is_raised_by_test(problem: BaseException, traceback: Any) -> bool:
+    """Whether a ``raise`` in the test's own text is where an exception comes from.
+
+    An assertion, or what an operation on a candidate's object raised, is what the test found out.
+    """
+    import opcode
+
+    if not isinstance(problem, Exception) or isinstance(problem, AssertionError):
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    ours = code.co_filename in ("<tests>", "test_solution.py")
+    return ours and code.co_code[traceback.tb_lasti] == opcode.opmap["RAISE_VARARGS"]
 
 
 _ASKED = ("__name__", "__doc__", "__wrapped__", "__members__", "__annotations__", "__dict__")
@@ -133,6 +154,7 @@ class ClassProxy(Proxy):
 CLASSES: dict[str, type[Proxy]] = {"class": ClassProxy}
 
 
+_COMPARISONS = ("lt", "le", "gt", "ge")
 _WRITING = ("setitem", "delitem", "str", "repr", "format")
 
 
@@ -155,9 +177,12 @@ def _unary(op: str) -> Callable[..., Any]:
 def _binary(op: str) -> Callable[[Proxy, Any], Any]:
     def method(self: Proxy, other: Any) -> Any:
         state = object.__getattribute__(self, "_whittle")
+        theirs = state_of(other)
         if "is" in state.info:
-            return _on_plain(state.info["is"], op, other)
-        if not state.made and state_of(other) is None:
+            return _on_plain(
+                state.info["is"], op, theirs.info.get("is", other) if theirs else other
+            )
+        if theirs is None and (op in _COMPARISONS or not state.made):
             return NotImplemented
         return state.ask(op, other, made=state.made)
 

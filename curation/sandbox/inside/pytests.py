@@ -10,7 +10,8 @@ import os
 import sys
 import time
 
-from .asserts import _cost, explain
+from . import uses
+from .asserts import _cost, explain, settle_missing
 from .link import Link
 from .session import Budget, Stop
 
@@ -35,7 +36,7 @@ class Solution(type(sys)):  # type: ignore[misc]
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self.__dict__["_link"].request("get", "", name)
+        return self.__dict__["_link"].named(name)
 
 
 def run_pytest(link: Link, tests: Record, budget: Budget, report: Callable[[Record], None]) -> None:
@@ -45,7 +46,7 @@ def run_pytest(link: Link, tests: Record, budget: Budget, report: Callable[[Reco
 
     for name in tests["modules"]:
         sys.modules[name] = Solution(name, link)
-    plugin = Plugin(link, tests["code"], budget, report)
+    plugin = Plugin(link, tests, budget, report)
     folder = os.path.dirname(ANCHOR)
     arguments = [ANCHOR, "--rootdir", folder, "-c", "/dev/null", "--noconftest"]
     arguments += ["-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "no:terminal"]
@@ -61,10 +62,13 @@ class Plugin:
     """Gives pytest the module, and takes down what became of each test."""
 
     def __init__(
-        self, link: Link, source: str, budget: Budget, report: Callable[[Record], None]
+        self, link: Link, tests: Record, budget: Budget, report: Callable[[Record], None]
     ) -> None:
         self.link = link
-        self.source = source
+        self.source = tests["code"]
+        self.modules = tests["modules"]
+        # Test function -> whether it is about an argument changed in place.
+        self.changing: dict[str, bool] = {}
         self.budget = budget
         self.report = report
         self.collected: int | None = None
@@ -91,16 +95,27 @@ class Plugin:
         module.__file__ = "test_solution.py"
         sys.modules["test_solution"] = module
         try:
-            exec(compile(self.source, "test_solution.py", "exec"), module.__dict__)  # noqa: S102
+            tree = uses.parse(self.source, "test_solution.py")
+            self._read(tree, module.__dict__)
+            exec(compile(tree, "test_solution.py", "exec"), module.__dict__)  # noqa: S102
         except BaseException as problem:
             reason, message = explain(problem)
-            ours = isinstance(problem, SyntaxError | ImportError) and not self.link.requests
+            ours = isinstance(problem, SyntaxError | ImportError | uses.Unusable)
+            ours = ours and not self.link.requests
             reason = "tests_failed_to_load" if ours else reason
             self.trouble = {"reason": reason, "message": message}
             if isinstance(problem, Exception):
                 raise
             raise RuntimeError(message) from None
         return module
+
+    def _read(self, tree: Any, names: Record) -> None:
+        """What the text itself settles, before any of it runs."""
+        settle_missing(tree, names)
+        self.link.classes = uses.classes([tree])
+        roots = uses.imported_names(tree, self.modules) | uses.fixtures_of(tree)
+        for node in uses.functions(tree):
+            self.changing[node.name] = uses.changes_arguments(node, roots)
 
     def pytest_collection_finish(self, session: Any) -> None:
         """Tests that share objects share a process; the others get one each."""
@@ -122,6 +137,7 @@ class Plugin:
         record: Record = {"name": item.name[:200], "passed": False, "reason": "", "message": ""}
         try:
             self.budget.check()
+            self.link.writes_back = self.changing.get(getattr(item, "originalname", ""), True)
             reports = runtestprotocol(item, log=False, nextitem=nextitem)
             self._judge(record, reports, self.link.requests > before or self.shared)
         except Stop:

@@ -219,6 +219,8 @@ class Server:
             return self.resolve(stand_in[1])
         if mark == "H":
             return self.hosts.setdefault(stand_in[1], HostRef(self, stand_in[1]))
+        if mark == "N":
+            return _build(*stand_in[1:])
         from . import exotic
 
         return exotic.from_plain(stand_in[1], stand_in[2])
@@ -285,6 +287,14 @@ def _text(value: Any) -> str:
         return str(value)[:MAX_TEXT]
     except BaseException:
         return ""
+
+
+def _build(module: str, name: str, arguments: list[Any] | None) -> Any:
+    """This process's own object of that name, called if there are arguments."""
+    found: Any = __import__(module, fromlist=["*"])
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found if arguments is None else found(*arguments)
 
 
 def _exception_like(name: str, text: str) -> Exception:
