@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,9 @@ def world() -> Iterator[World]:
 @pytest.fixture(autouse=True)
 def whole_stack(world: World) -> None:
     """Each test begins with every part running, whatever one before it left dead."""
+    with home_is(world.stack.home):
+        for server in world.stack.servers.values():
+            server.start()  # nothing when it runs
     for name in AT_START:
         if name not in world.stack.children:
             world.stack.start(name)
@@ -65,13 +70,20 @@ def worker_is_killed(world: World) -> None:
     world.stack.start("worker")
 
 
+def forget_kept_messages(data: Path) -> None:
+    """Remove all that the server reads at its start: append-only files and snapshots."""
+    shutil.rmtree(data / "appendonlydir")
+    for snapshot in data.glob("*.rdb"):
+        snapshot.unlink()
+
+
 def redis_is_killed(world: World, *, forget: bool = False) -> None:
-    """SIGKILL and a new start, with its append-only file or without."""
+    """SIGKILL and a new start, with its append-only files or without."""
     server = world.stack.servers["redis"]
     os.kill(server.pid(), signal.SIGKILL)
     wait_for("the end of Redis", lambda: not server.running())
     if forget:
-        (server.data / "appendonly.aof").unlink()
+        forget_kept_messages(server.data)
     with home_is(world.stack.home):
         server.start()
 
