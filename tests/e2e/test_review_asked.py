@@ -23,12 +23,14 @@ def test_a_question_built_by_form_is_answered_on_the_review_screen(
         page.click("#asked-add")
         row = page.locator("fieldset.asked-row", has_text="Question 3")
         row.wait_for()
-        page.keyboard.type("Which tone <b>?")  # the new row has the focus
+        row.locator("input:focus").first.wait_for()  # it gets the focus a moment after it is there
+        page.keyboard.type("Which tone <b>?")
         assert row.locator(".for-rating").is_hidden()
         row.locator("textarea").fill("dry")
         page.click("#asked-form > .btn.go")
         fault = page.locator("#id_q-2-choices_error", has_text="two choices or more")
         fault.wait_for()
+        page.wait_for_load_state()  # the preview follows the form once the scripts have run
         page.locator("#id_q-2-choices").fill("dry\nwarm")
         shown = page.locator("#asked-preview [data-label=which_tone_b]")
         shown.locator("text=warm").click()
