@@ -116,10 +116,12 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "curation.browsing.NoStore",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "curation.browsing.SessionLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -165,13 +167,24 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# SECURE_COOKIES says that pages are reached over HTTPS alone, which a proxy in front ends.
+_HTTPS = envbool("SECURE_COOKIES", False)
+if _HTTPS:  # the proxy speaks plain HTTP to this server: take each request for what it was
+    SECURE_PROXY_SSL_HEADER = ("wsgi.url_scheme", "http")
+    SECURE_HSTS_SECONDS = int(envfloat("HSTS_SECONDS", 365 * 24 * 3600))
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = envbool("SECURE_COOKIES", False)
-CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
+# A session ends when nobody used it for so long, and in any case so long after signing in.
+SESSION_IDLE_SECONDS = envfloat("SESSION_IDLE_SECONDS", 12 * 3600)
+SESSION_COOKIE_AGE = int(envfloat("SESSION_MAX_SECONDS", 14 * 24 * 3600))
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # not in a cookie
 # Copies that run side by side on one host differ only by port, and cookies ignore ports.
 _COOKIE_SUFFIX = os.environ.get("PORT", "8000")
-SESSION_COOKIE_NAME = f"whittle_session_{_COOKIE_SUFFIX}"
-CSRF_COOKIE_NAME = f"whittle_csrf_{_COOKIE_SUFFIX}"
+# Browsers take a cookie of this prefix only from this very host, over HTTPS, for all paths.
+_COOKIE_PREFIX = "__Host-" if _HTTPS else ""
+SESSION_COOKIE_NAME = f"{_COOKIE_PREFIX}whittle_session_{_COOKIE_SUFFIX}"
+CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}whittle_csrf_{_COOKIE_SUFFIX}"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
