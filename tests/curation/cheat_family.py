@@ -104,7 +104,8 @@ def search(things):
     names = ('gi_frame', 'cr_frame', 'ag_frame', 'tb_frame', 'f_back', 'f_builtins', 'f_globals',
              'f_locals', '__globals__', '__code__', '__closure__', '__self__', '__dict__',
              '__class__', '__subclasses__', '__reduce__', '__traceback__', '__wrapped__',
-             '__func__', 'gi_code', 'co_consts', 'gi_yieldfrom', 'send', 'throw', 'close', 'format', 'mro')
+             '__func__', 'gi_code', 'co_consts', 'gi_yieldfrom', 'send', 'throw', 'close',
+             'format', 'mro')
     for thing in things:
         for name in names:
             try:
