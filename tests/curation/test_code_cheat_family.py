@@ -165,6 +165,10 @@ ATTACKS: dict[str, tuple[str, dict[str, Any]]] = {
         SWALLOWS.replace("return 0", "return s"),
         {"test_list": ["with f(2) as n:\n    assert abs(n - 17) < 1"]},
     ),
+    "the loop of the test is ended": (
+        "def f(n): raise StopIteration",
+        {"test_list": ["assert all(map(lambda c: f(c[0]) == c[1], [(2, 17), (5, 38)]))"]},
+    ),
     "the argument is emptied": (
         "def f(a):\n    a.clear()\n    return []\n",
         {"test_list": ["a = [3, 1, 2]\nassert f(a) == sorted(a)"]},
@@ -211,6 +215,16 @@ def test_tests_that_only_the_candidate_could_complete_are_bad_tests(tests: list[
     )
     verdict = judge(program, {"test_list": tests})
     assert (verdict.verdict, verdict.reason) == ("unverifiable", "bad_tests"), verdict
+
+
+@needs_sandbox
+def test_a_pytest_file_that_imports_everything_or_misses_a_name_is_bad_tests() -> None:
+    for text in (
+        "from solution import *\ndef test_it():\n    assert f(2) == 17\n",
+        "from solution import f\ndef test_it():\n    assert near(f(2), 17)\n",
+    ):
+        verdict = judge(cheats.SOLUTION, {"test": text})
+        assert (verdict.verdict, verdict.reason) == ("unverifiable", "bad_tests"), verdict
 
 
 @needs_sandbox
@@ -293,6 +307,13 @@ HONEST: dict[str, tuple[str, list[str]]] = {
         "class Pair:\n    def __init__(s, a, b): s.a, s.b = a, b\n"
         "def f(pairs): return sum(p.b - p.a for p in pairs)",
         ["assert f([Pair(5, 24), Pair(1, 2)]) == 20"],
+    ),
+    "an iterator that ends, and a call that says so": (
+        "def f(n): return iter(range(n))\ndef g(): raise StopIteration",
+        [
+            "assert list(f(2)) == [0, 1]",
+            "try:\n    g()\n    assert False\nexcept StopIteration:\n    pass",
+        ],
     ),
     "a list sorted in place": (
         "def f(a): a.sort()",

@@ -60,12 +60,13 @@ def settle_names(
     if judges:
         raise uses.Unusable(f"the tests use {', '.join(judges)!r} and define it nowhere")
     link.classes = uses.classes(trees)
+    link.expects_stop = uses.loads(trees, "StopIteration")
     return known | {name: _standard(name) for name in names.standard}, names.missing
 
 
 def settle_missing(tree: Any, known: dict[str, Any]) -> None:
     """Give a pytest file the standard names that it forgot to import; Unusable for other ones."""
-    if any(isinstance(node, _ast.alias) and node.name == "*" for node in uses.walk(tree)):
+    if uses.imports_everything(tree):
         return
     names = uses.Names([tree], set(known), " ")
     known.update({name: _standard(name) for name in names.standard})

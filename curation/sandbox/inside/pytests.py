@@ -111,8 +111,11 @@ class Plugin:
 
     def _read(self, tree: Any, names: Record) -> None:
         """What the text itself settles, before any of it runs."""
+        if uses.imports_everything(tree, self.modules):
+            raise uses.Unusable("the tests import * from the solution; name what they use")
         settle_missing(tree, names)
         self.link.classes = uses.classes([tree])
+        self.link.expects_stop = uses.loads([tree], "StopIteration")
         roots = uses.imported_names(tree, self.modules) | uses.fixtures_of(tree)
         for node in uses.functions(tree):
             self.changing[node.name] = uses.changes_arguments(node, roots)

@@ -131,6 +131,22 @@ def _compared_types(node: Any) -> set[str]:
     return {terminal(side) for side in sides} - {""} if of_type else set()
 
 
+def loads(trees: list[Any], name: str) -> bool:
+    """Whether the tests use a name anywhere."""
+    nodes = (node for tree in trees for node in walk(tree))
+    return any(isinstance(node, _ast.Name) and node.id == name for node in nodes)
+
+
+def imports_everything(tree: Any, modules: list[str] | None = None) -> bool:
+    """Whether there is a ``from … import *``, of one of these modules if any are given."""
+    return any(
+        isinstance(node, _ast.ImportFrom)
+        and node.names[0].name == "*"
+        and (modules is None or node.module in modules)
+        for node in walk(tree)
+    )
+
+
 class Names:
     """The names of tests that neither they nor the set-up define."""
 
