@@ -226,6 +226,21 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
 }
 
+AUTHENTICATION_BACKENDS = ["curation.signin.BrakedBackend"]
+# Sign-in: failed tries of an account from one address, of one address, and of one account from
+# anywhere, within the window; and how many passwords a process hashes at once.
+SIGN_IN_WINDOW_SECONDS = envfloat("SIGN_IN_WINDOW_SECONDS", 900)
+SIGN_IN_ATTEMPTS = int(envfloat("SIGN_IN_ATTEMPTS", 5))
+SIGN_IN_ATTEMPTS_PER_ADDRESS = int(envfloat("SIGN_IN_ATTEMPTS_PER_ADDRESS", 30))
+SIGN_IN_ATTEMPTS_PER_ACCOUNT = int(envfloat("SIGN_IN_ATTEMPTS_PER_ACCOUNT", 50))
+SIGN_IN_AT_ONCE = int(envfloat("SIGN_IN_AT_ONCE", 2))
+# Addresses of reverse proxies whose X-Forwarded-For is believed.
+TRUSTED_PROXIES = [a.strip() for a in os.environ.get("TRUSTED_PROXIES", "").split(",") if a.strip()]
+PASSWORD_HASHERS = [
+    "curation.hashing.BoundedArgon2",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # older ones, renewed at sign-in
+]
+
 # Jobs. Times in seconds, on the database's clock; tests make them short.
 JOB_LEASE_SECONDS = envfloat("JOB_LEASE_SECONDS", 30)
 JOB_HEARTBEAT_SECONDS = envfloat("JOB_HEARTBEAT_SECONDS", JOB_LEASE_SECONDS / 4)

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from curation import jobs, processes, schedules
 from curation.exports.run import sweep_exports
 from curation.models import Job, Outbox
+from curation.signin import forget_attempts
 from workers import webhooks
 from workers.handlers import queue_for
 
@@ -100,6 +101,7 @@ def maintain() -> dict[str, int]:
     webhooks.deliver_in_background()
     processes.forget_old()
     forget_sent()
+    forget_attempts()
     sweep_exports()
     ended = {name: len(swept[name]) for name in ("failed", "cancelled")}
     return {"fired": len(fired), "flushed": flushed, "woken": woken} | ended

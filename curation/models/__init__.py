@@ -1,6 +1,7 @@
 """The tables, in the order of the flow."""
 
 from curation.models.project import ApiToken, Membership, Project
+from curation.models.signin import SignInAttempt
 from curation.models.source import ImportReject, Source, SourceFile
 from curation.models.problem import (
     Benchmark,
@@ -86,6 +87,7 @@ __all__ = [
     "Selection",
     "SelectionExclusion",
     "SelectionRow",
+    "SignInAttempt",
     "Source",
     "SourceFile",
     "Trace",

@@ -6,6 +6,7 @@ from django.contrib.auth import views as auth
 from django.urls import path, reverse_lazy
 
 from curation.views import (
+    account,
     dashboard,
     decontamination,
     dedup,
@@ -35,7 +36,7 @@ from curation.views import (
 
 P = "p/<slug:slug>/"
 ACCOUNT = [
-    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", account.SignIn.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path(
         "account/password/",
