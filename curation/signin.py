@@ -23,7 +23,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Q
 from django.http import HttpRequest
@@ -63,7 +63,7 @@ class BrakedBackend(ModelBackend):
         username: str | None = None,
         password: str | None = None,
         **kwargs: Any,
-    ) -> AbstractBaseUser | None:
+    ) -> User | None:
         """The user, None for a wrong password; :class:`SignInRefused` over a limit."""
         if username is None or password is None:
             return None
@@ -138,4 +138,4 @@ def forget_attempts() -> int:
             "DELETE FROM curation_signinattempt WHERE at < %s OR (NOT succeeded AND at < %s)",
             [timezone.now() - KEPT, timezone.now() - timedelta(days=1)],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
