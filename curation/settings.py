@@ -13,6 +13,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from curation import embedded, paths
+from curation.dbwatch import WatchedConnection
 
 # Lets generic Django classes be written with their parameter, as the type checker wants them.
 django_stubs_ext.monkeypatch()
@@ -54,10 +55,20 @@ def database() -> dict[str, Any]:
     """Django's connection settings: DATABASE_URL, else the embedded server's own record."""
     options: dict[str, Any] = {
         "options": "-c idle_in_transaction_session_timeout=60000 -c lock_timeout=10000",
+        "connect_timeout": 5,
     }
     # A pool's threads do not survive a fork, so only the web server (curation.wsgi) asks for one.
+    # Its requests end: a slow statement on the server, one without an answer by the pulse.
     if pool := int(envfloat("DATABASE_POOL", 0)):
-        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
+        seconds = envfloat("WEB_STATEMENT_SECONDS", 30)
+        options["options"] += f" -c statement_timeout={int(seconds * 1000)}"
+        options["pool"] = {
+            "min_size": 1,
+            "max_size": pool,
+            "timeout": 3,
+            "reconnect_timeout": 5,
+            "connection_class": WatchedConnection,
+        }
     base: dict[str, Any] = {
         "ENGINE": "django.db.backends.postgresql",
         "CONN_HEALTH_CHECKS": True,

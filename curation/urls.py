@@ -12,6 +12,8 @@ def moved_file(request: HttpRequest, name: str) -> HttpResponseRedirect:
     return HttpResponseRedirect(static(name))
 
 
+handler404 = "curation.failures.not_found"
+handler500 = "curation.failures.server_error"
 urlpatterns = [
     path("", include("curation.api.urls")),
     path("", include("curation.views.urls")),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
@@ -67,7 +68,36 @@ def emit(payload: dict[str, Any]) -> None:
 
 def wake_after_commit() -> None:
     """Flush the outbox once the caller's transaction has committed; a hint, never needed."""
-    transaction.on_commit(flush_quietly, robust=True)
+    transaction.on_commit(_flushers[0].ask if _flushers else flush_quietly, robust=True)
+
+
+class Flusher(threading.Thread):
+    """Flushes beside the requests of a web process, which must not wait for a frozen broker."""
+
+    def __init__(self) -> None:
+        super().__init__(name="outbox", daemon=True)
+        self.asked = threading.Event()
+
+    def ask(self) -> None:
+        """There is something in the outbox."""
+        self.asked.set()
+
+    def run(self) -> None:
+        """Until the process ends."""
+        while self.asked.wait():
+            self.asked.clear()
+            flush_quietly()
+            connection.close()
+
+
+_flushers: list[Flusher] = []  # of this process; at most one
+
+
+def flush_in_background() -> None:
+    """From now on this process leaves flushing to a thread."""
+    if not _flushers:
+        _flushers.append(Flusher())
+        _flushers[0].start()
 
 
 def flush_quietly() -> None:

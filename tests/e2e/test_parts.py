@@ -7,6 +7,8 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -19,7 +21,7 @@ import redis
 
 from curation import embedded
 from tests.e2e.site import Site, running_site
-from tests.workers.stack import home_is
+from tests.workers.stack import home_is, wait_for
 from workers.services.embedded import EmbeddedPostgres, EmbeddedRedis
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -168,3 +170,60 @@ def test_a_second_copy_on_outside_servers_beside_the_first(
     assert not [pid for pid in pids if psutil.pid_exists(int(pid))]
     assert users(outside["DATABASE_URL"]) == {"owner"}, "what it wrote stays on the server"
     assert health(copy)["status"] == "ok", "stopping one leaves the other"
+
+
+@contextmanager
+def frozen(copy: Site, name: str) -> Iterator[None]:
+    """An embedded server with all its processes stopped (SIGSTOP), as on a machine that swaps."""
+    with home_is(copy.home):
+        pid = {"postgres": EmbeddedPostgres, "redis": EmbeddedRedis}[name]().pid()
+    server = psutil.Process(pid)
+    every = [server, *server.children(recursive=True)]
+    for process in every:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in every:
+            if process.is_running():
+                process.resume()
+
+
+def test_a_frozen_database_gives_503_and_health_says_so(copy: Site) -> None:
+    """Each answer has to come while the server is still frozen; without limits none would."""
+    client = copy.api(copy.token())
+    assert client.get("projects/").status_code == 200
+    browser = httpx.Client(base_url=copy.url, timeout=30)
+    browser.get("/login/")
+    data = {**copy.login, "csrfmiddlewaretoken": next(iter(browser.cookies.values()))}
+    assert browser.post("/login/", data=data).status_code == 302
+    with frozen(copy, "postgres"), ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(client.get, "projects/") for _ in range(8)]
+        page = browser.get("/")
+        health = httpx.get(f"{copy.url}/healthz", timeout=30)
+        answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} == {503}
+    assert answers[0].json()["code"] == "unavailable" and answers[0].headers["Retry-After"]
+    assert page.status_code == 503 and "database does not answer" in page.text
+    assert health.status_code == 503 and "database" in str(health.json()["problems"])
+    wait_for("the database", lambda: client.get("projects/").status_code == 200)
+
+
+def test_a_frozen_broker_keeps_nobody_from_making_a_job(copy: Site) -> None:
+    client = copy.api(copy.token())
+    copy.manage("shell", "-c", MADE)
+    with frozen(copy, "redis"):
+        made = client.post("jobs/", json={"project": "made", "kind": "grade", "params": {}})
+        health = httpx.get(f"{copy.url}/healthz", timeout=30).json()
+    assert made.status_code == 202, made.text
+    assert "redis" in str(health["problems"])
+    job = made.json()["id"]
+    wait_for("the job", lambda: client.get(f"jobs/{job}/").json()["state"] == "done")
+
+
+MADE = (
+    "from curation.models import Project, Membership; from django.contrib.auth.models import User;"
+    "p, _ = Project.objects.get_or_create(slug='made', name='made');"
+    "Membership.objects.get_or_create(project=p, user=User.objects.get(username='owner'),"
+    " role='owner')"
+)

@@ -1,0 +1,43 @@
+"""The answer to a request that failed: a page, or JSON for the REST API.
+
+A database that is away, frozen or overloaded is 503 with ``Retry-After``: nothing is wrong with the
+request, and the same one will do later. Everything else that was not foreseen is 500.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.views.defaults import page_not_found
+
+RETRY_AFTER = "5"
+AWAY = "The database does not answer at the moment. Nothing was saved; try again."
+FAULT = "Something failed on the server. It was logged."
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's ``handler500``; called while the exception is handled."""
+    away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    code, status, words = ("unavailable", 503, AWAY) if away else ("server_error", 500, FAULT)
+    if request.path.startswith("/api/"):
+        response: HttpResponse = _json(code, status, words)
+    else:  # no request: the page must not ask the database who is signed in
+        page = render_to_string("500.html", {"away": away, "words": words})
+        response = HttpResponse(page, status=status)
+    if away:
+        response["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's ``handler404``."""
+    if request.path.startswith("/api/"):
+        return _json("not_found", 404, "Not found.")
+    return page_not_found(request, exception)
+
+
+def _json(code: str, status: int, words: str) -> JsonResponse:
+    return JsonResponse({"code": code, "detail": words}, status=status)
