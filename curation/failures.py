@@ -7,11 +7,15 @@ request, and the same one will do later. Everything else that was not foreseen i
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.defaults import page_not_found
+
+from curation.brakes import TooBusy
 
 RETRY_AFTER = "5"
 AWAY = "The database does not answer at the moment. Nothing was saved; try again."
@@ -30,6 +34,30 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if away:
         response["Retry-After"] = RETRY_AFTER
     return response
+
+
+def too_busy(request: HttpRequest, problem: TooBusy) -> HttpResponse:
+    """429 with ``Retry-After``, for a request that got no slot."""
+    if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", ""):
+        response: HttpResponse = _json(problem.code, 429, str(problem))
+    else:
+        response = HttpResponse(f"{problem} Try again in a moment.", "text/plain", 429)
+    response["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+class Busy:
+    """Middleware that answers :class:`TooBusy` of a page's view."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, problem: Exception) -> HttpResponse | None:
+        """See :func:`too_busy`."""
+        return too_busy(request, problem) if isinstance(problem, TooBusy) else None
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

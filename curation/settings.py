@@ -136,6 +136,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "curation.failures.Busy",
 ]
 TEMPLATES = [
     {
@@ -251,6 +252,12 @@ PASSWORD_HASHERS = [
     "curation.hashing.BoundedArgon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # older ones, renewed at sign-in
 ]
+
+# Costly requests (tools, running a trace's code, previews): slots in each web process, slots of
+# one user, and seconds that one may cost, which no caller can raise.
+TOOLS_AT_ONCE = int(envfloat("TOOLS_AT_ONCE", 3))
+TOOLS_PER_USER = int(envfloat("TOOLS_PER_USER", 2))
+TOOL_SECONDS = envfloat("TOOL_SECONDS", 15)
 
 # Jobs. Times in seconds, on the database's clock; tests make them short.
 JOB_LEASE_SECONDS = envfloat("JOB_LEASE_SECONDS", 30)

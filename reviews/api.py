@@ -25,6 +25,7 @@ from curation.api.base import (
 from curation.api.errors import Conflict
 from curation.api.serializers import Base
 from curation.api.training import body_of
+from curation.brakes import TOOLS
 from curation.jobs import JobError
 from curation.models import Project, Trace
 from curation.models.project import Role
@@ -289,7 +290,8 @@ class Assignments(ReadOnly):
             draft["decision"] = given
         try:
             submission = decisions.parse(draft) if draft.get("decision") else None
-            return Response(consequences(assignment, trace, submission))
+            with TOOLS.hold(request.user.pk):
+                return Response(consequences(assignment, trace, submission))
         except decisions.BadReview as error:
             raise refused(error) from error
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.core.cache import cache
 
-from curation import paths
 from curation.models import Problem
 from curation.sandbox.client import VerifierClient
 from curation.verifiers.base import Verdict
@@ -73,7 +72,7 @@ def results(blocks: list[str], problem: Problem, tests: Any) -> list[dict[str, s
 def verdicts_of(blocks: list[str], problem: Problem, tests: Any) -> list[Verdict]:
     if not blocks:
         return []
-    with VerifierClient(paths.verifier_socket(), attempts=1, timeout=60) as client:
+    with VerifierClient(attempts=1, timeout=60) as client:
         return client.verify_batch([item(b, problem, tests) for b in blocks])
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from curation import paths
+from django.conf import settings
+
 from curation.models import Problem, Trace
 from curation.sandbox.client import VerifierClient
 from curation.segmentation import Cut, Derived, apply_cuts
 from curation.traces import store_derived
 from curation.verification import reference_of
 
+GRACE = 5.0  # seconds that the service may take beyond the verdict's own limit
 SEAM = 240  # characters shown on each side of a seam
 SEAMS = 60
 
@@ -82,9 +84,10 @@ def judge(problem: Problem, text: str) -> dict[str, Any]:
         "kind": problem.kind,
         "response": text,
         "reference": problem.reference_solution if code else reference_of(problem),
-        "options": options_of(problem),
+        "options": options_of(problem) | {"deadline": settings.TOOL_SECONDS},
     }
-    (verdict,) = VerifierClient(paths.verifier_socket(), attempts=2).verify_batch([item])
+    with VerifierClient(attempts=1, timeout=settings.TOOL_SECONDS + GRACE) as client:
+        (verdict,) = client.verify_batch([item])
     return {"verdict": verdict.verdict, "score": verdict.score, "reason": verdict.reason,
             "extracted": verdict.extracted}  # fmt: skip
 

@@ -11,6 +11,7 @@ from rest_framework import status as http
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from curation.brakes import TooBusy
 from curation.grants import NOT_GRANTED
 from curation.jobs import JobError
 
@@ -34,6 +35,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, JobError):
         number = FORBIDDEN if error.code in NOT_YOURS | NOT_GRANTED else http.HTTP_400_BAD_REQUEST
         return Response({"code": error.code, "detail": str(error)}, status=number)
+    if isinstance(error, TooBusy):
+        told = {"code": error.code, "detail": str(error)}
+        return Response(told, status=429, headers={"Retry-After": str(error.retry_after)})
     response = exception_handler(error, context)
     if response is None:
         return None

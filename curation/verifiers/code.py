@@ -19,10 +19,14 @@ from .base import Verdict, error, incorrect, unverifiable
 from .codeextract import Code, extract_code, variants
 from .codejudge import Result, judge
 from .codetests import BadTests, CodeTests, parse_tests, preload
+from .deadline import is_over, remaining, shorter_of
 
 # Processor seconds per test, seconds for all tests of a candidate.
 SECONDS = 5
+MEMORY_MB = 1024
 TOTAL_SECONDS = 60.0
+# How long a candidate waits for its turn.
+SLOT_SECONDS = 600.0
 SHOWN_CODE = 20_000
 # Faults of ours: tried once more, then an error. A sandbox that could not start while the self-test
 # still holds is one too.
@@ -69,7 +73,7 @@ class CodeVerifier:
     def _once(self, code: Code, tests: CodeTests) -> Verdict:
         """One run; a second where the first ended by something that may have been ours."""
         result = _execute(code, tests)
-        if not result.doubtful and result.fault not in OURS:
+        if is_over() or (not result.doubtful and result.fault not in OURS):
             return result.verdict
         again = _execute(code, tests)
         if again.fault or result.fault:
@@ -92,8 +96,12 @@ def _execute(code: Code, tests: CodeTests) -> Result:
         preload=preload(sources[0], *tests.sources) if not program else preload(sources[0]),
     )
     limits = _limits(tests)
-    with execution.slots():
-        run = execution.run(job, tests.inside, limits, TOTAL_SECONDS)
+    if not execution.slots().acquire(timeout=shorter_of(SLOT_SECONDS)):
+        return Result(error("overloaded"), "overloaded")
+    try:
+        run = execution.run(job, tests.inside, limits, _within(TOTAL_SECONDS))
+    finally:
+        execution.slots().release()
     _refuse_if_gone(run)
     result = judge(run, tests)
     facts = {"cpu_seconds": limits.cpu, "wall_seconds": limits.wall, "memory": limits.memory}
@@ -105,8 +113,17 @@ def _execute(code: Code, tests: CodeTests) -> Result:
 
 def _limits(tests: CodeTests) -> SandboxLimits:
     cpu = tests.seconds or SECONDS
-    memory = (tests.megabytes or 1024) * MIB
-    return SandboxLimits(cpu=cpu, wall=2.0 * cpu + 2, memory=memory)
+    memory = (tests.megabytes or MEMORY_MB) * MIB
+    return SandboxLimits(cpu=cpu, wall=_within(2.0 * cpu + 2), memory=memory)
+
+
+def _within(seconds: float) -> float:
+    """At most half of what is left of a deadline: after the time for all tests, one may still run.
+
+    Without a deadline, ``seconds``.
+    """
+    left = remaining()
+    return seconds if left is None else max(1.0, min(seconds, left / 2))
 
 
 def _refuse_if_gone(run: Run) -> None:

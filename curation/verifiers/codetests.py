@@ -100,9 +100,19 @@ def _json(text: str) -> Any:
         return {"test": text}
 
 
-def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
+def asked_limits(given: Any) -> dict[str, Any]:
+    """The limits that a problem's tests name, as they stand there: ``seconds``, ``memory_mb``."""
+    if isinstance(given, str):
+        given = _json(given)
+    if not isinstance(given, Mapping):
+        return {}
     limits = given.get("limits") if isinstance(given.get("limits"), Mapping) else given
-    seconds, megabytes = limits.get("seconds"), limits.get("memory_mb")  # type: ignore[union-attr]
+    return {name: limits.get(name) for name in ("seconds", "memory_mb")}  # type: ignore[union-attr]
+
+
+def _limits(given: Mapping[str, Any]) -> dict[str, Any]:
+    asked = asked_limits(given)
+    seconds, megabytes = asked["seconds"], asked["memory_mb"]
     return {
         "seconds": min(MAX_SECONDS, max(1, round(float(seconds)))) if seconds else None,
         "megabytes": min(MAX_MEMORY_MB, max(64, int(megabytes))) if megabytes else None,

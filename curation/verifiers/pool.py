@@ -20,6 +20,8 @@ from concurrent.futures import CancelledError, wait
 from dataclasses import dataclass, field
 from typing import Any
 
+from .deadline import is_over, shorter_of
+
 DEFAULT_TIMEOUT = 5.0
 # A comparison may wait this many times its limit for a processor before it counts as stuck.
 PATIENCE = 4
@@ -74,8 +76,9 @@ class MathPool:
     def compare(self, reference: str, answer: str, timeout: float | None = None) -> Outcome:
         """Compare two normalised LaTeX expressions; never raises."""
         limit = timeout if timeout is not None and 0 < timeout < self.timeout else self.timeout
+        limit = shorter_of(limit)
         outcome = self._attempt(reference, answer, limit)
-        if outcome.name == "crashed":
+        if outcome.name == "crashed" and not is_over():
             # Someone else's kill (or the memory of an earlier task) is no fault of this pair.
             outcome = self._attempt(reference, answer, limit)
         return outcome
@@ -88,7 +91,7 @@ class MathPool:
             future = pool.schedule(
                 engine.compare_within,
                 args=(limit, reference, answer),
-                timeout=limit * PATIENCE,
+                timeout=shorter_of(limit * PATIENCE),
             )
         except (ImportError, AssertionError, AttributeError, RuntimeError, OSError) as problem:
             self._drop()
@@ -97,6 +100,8 @@ class MathPool:
             future.cancel()
             if self._closed:
                 return Outcome("pool_unavailable", {"error": "closed"})
+            if is_over():
+                return Outcome("timeout", {"limit_s": limit})
             self._drop(pool)
             return Outcome("crashed", {"error": "no child took it"})
         outcome = _outcome(future, limit)
@@ -106,12 +111,12 @@ class MathPool:
 
     def _wait(self, future: Any) -> bool:
         """Wait for a comparison; False if its turn never came or the pool was closed meanwhile."""
-        begun = time.monotonic()
+        begun, patience = time.monotonic(), shorter_of(QUEUE_TIMEOUT)
         with self._lock:
             self._waiting.add(future)
         try:
-            while not self._closed and time.monotonic() - begun < QUEUE_TIMEOUT:
-                if wait([future], timeout=0.5).done:
+            while not self._closed and time.monotonic() - begun < patience:
+                if wait([future], timeout=min(0.5, patience)).done:
                     self._progress = time.monotonic()
                     return True
                 if self._stuck(future, begun):

@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from .deadline import shorter_of
 from .pool import DEFAULT_MAX_TASKS, DEFAULT_MEMORY
 
 TIMEOUT = 20.0  # seconds for one answer; making a puzzle again may take a second by itself
@@ -57,7 +58,7 @@ class PuzzlePool:
 
         try:
             future = self._running().schedule(
-                getattr(gym, function), args=arguments, timeout=timeout or self.timeout
+                getattr(gym, function), args=arguments, timeout=shorter_of(timeout or self.timeout)
             )
             result = future.result(timeout=START_TIMEOUT)
         except Exception as problem:

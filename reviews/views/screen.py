@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from curation.brakes import TOOLS
 from curation.models import Trace
 from curation.templatetags.whittle import deceptive
 from reviews import codecheck, decisions, evidence, pruning, queues, scores, screen, tokens
@@ -165,7 +166,9 @@ def preview(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
     trace = trace_of(assignment)
     judged = screen.shown(assignment, "verdict")
     try:
-        return JsonResponse(pruning.preview(trace, checked_cuts(request, trace), judged))
+        cuts = checked_cuts(request, trace)
+        with TOOLS.hold(request.user.pk):
+            return JsonResponse(pruning.preview(trace, cuts, judged))
     except decisions.BadReview as error:
         return refused(error)
 
@@ -226,7 +229,9 @@ def code_checks(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
     assignment = access_assignment(request, slug, pk)
     trace = trace_of(assignment)
     solving = screen.shown(assignment, "verdict")
-    return JsonResponse({"checks": codecheck.code_checks(trace.text, trace.problem, solving)})
+    with TOOLS.hold(request.user.pk):
+        found = codecheck.code_checks(trace.text, trace.problem, solving)
+    return JsonResponse({"checks": found})
 
 
 @login_required
