@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -16,7 +17,9 @@ from django.template.loader import render_to_string
 from django.views.defaults import page_not_found
 
 from curation.brakes import TooBusy
+from curation.uploads import UploadRefused
 
+BAD = "The request cannot be read."
 RETRY_AFTER = "5"
 AWAY = "The database does not answer at the moment. Nothing was saved; try again."
 FAULT = "Something failed on the server. It was logged."
@@ -34,6 +37,17 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if away:
         response["Retry-After"] = RETRY_AFTER
     return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's ``handler400``: what cannot be read, or is too large (413)."""
+    status = 413 if isinstance(exception, RequestDataTooBig) else 400
+    code = "too_large" if status == 413 else "bad_request"
+    words = str(exception) if isinstance(exception, UploadRefused) else BAD
+    if request.path.startswith("/api/"):
+        return _json(code, status, words)
+    page = render_to_string("400.html", {"words": words})
+    return HttpResponse(page, status=status)
 
 
 def too_busy(request: HttpRequest, problem: TooBusy) -> HttpResponse:

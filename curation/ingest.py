@@ -7,11 +7,14 @@ counts stay exact. Nothing that exists is written again: the same import twice c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from django.conf import settings
 
 from curation.ingest_rows import Batch, Item, write_batch
 from curation.jobs import JobContext, JobError
@@ -22,6 +25,7 @@ from curation.sources.limits import Limits, limits_from
 from curation.sources.mapping import Mapping, mapping_from
 from curation.sources.plan import Input, files, open_input
 from curation.sources.readers import InputFile, other_files
+from curation.uploads import forget_upload, require_space
 
 CHUNK_ROWS, CHUNK_BYTES = 500, 4 * 2**20
 COUNTERS = (
@@ -68,6 +72,7 @@ def run_import(ctx: JobContext) -> None:
     for number, file in enumerate(inputs):
         if number >= ctx.checkpoint.get("files", 0):
             _import_file(ctx, source, params, file)
+    forget_upload(params.path)
 
 
 def read_params(given: dict[str, Any]) -> Params:
@@ -140,14 +145,35 @@ def _import_file(ctx: JobContext, source: Source, params: Params, file: InputFil
     _show_mapping(ctx, source, found)
     seen = place.get("rows", 0)
     for batch in batches(islice(found.rows(), seen, None)):
+        require_space()
         seen += batch.rows
         with ctx.chunk():
             counts = write_batch(source, file, batch.items)
             ctx.advance(batch.rows, rows=batch.rows, **counts.as_dict())
             for reason, number in counts.reasons.items():
                 ctx.count_reason("reject_reasons", reason, number)
-            place.update(rows=seen, sha256=file.sha256)
+            rejected = Counter(place.get("rejected", {})) + counts.reasons
+            place.update(rows=seen, sha256=file.sha256, rejected=dict(rejected))
+        _require_any(file, seen, rejected)
+    _log_shapes(ctx, found)
     _finish_file(ctx, source, file, seen)
+
+
+def _require_any(file: InputFile, rows: int, rejected: Counter[str]) -> None:
+    """JobError ``all_rejected`` for a file of which nothing was taken in its first rows."""
+    if rows >= settings.IMPORT_ROWS_WITHOUT_ANY and rejected.total() == rows:
+        reason, number = rejected.most_common(1)[0]
+        raise JobError(
+            "all_rejected",
+            f"{file.name}: none of its first {rows} rows could be taken ({number} of them: "
+            f"{reason}), so the rest was not read; give another adapter or mapping",
+        )
+
+
+def _log_shapes(ctx: JobContext, found: Input) -> None:
+    """Tell of rows that were read by their own columns, not as the file's first rows."""
+    for columns, way in found.shapes.ways():
+        ctx.log(f"rows with the columns {columns} are read by {way}")
 
 
 def batches(items: Iterator[Item]) -> Iterator[Batch]:
@@ -167,10 +193,15 @@ def _finish_file(ctx: JobContext, source: Source, file: InputFile, rows: int) ->
         known = SourceFile.objects.filter(source=source, name=file.name, sha256=file.sha256)
         if not known.exists():
             SourceFile.objects.create(
-                source=source, name=file.name, sha256=file.sha256, bytes=file.bytes, rows=rows
+                source=source,
+                name=file.name,
+                sha256=file.sha256,
+                bytes=file.bytes,
+                rows=rows,
+                rejected=ctx.checkpoint.get("rejected", {}),
             )
         place = ctx.checkpoint
-        place.update(files=place.get("files", 0) + 1, rows=0, sha256="")
+        place.update(files=place.get("files", 0) + 1, rows=0, sha256="", rejected={})
     if not rows:
         ctx.log(f"{file.name} holds no row", level="warning")
 

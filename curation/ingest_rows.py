@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, models
 from django.utils import timezone
 
@@ -95,8 +96,20 @@ class _Writer:
         self.counts.reasons = Counter(reject.reason for reject in rejects)
         lines = [reject.line for reject in rejects]
         known = set(self._here(ImportReject).filter(line__in=lines).values_list("line", flat=True))
-        missing = {reject.line: self._reject(reject) for reject in rejects}
-        copy_rows(ImportReject, [row for line, row in missing.items() if line not in known])
+        room = {reason: self._room(reason) for reason in self.counts.reasons}
+        missing: dict[int, Row] = {}
+        for reject in rejects:
+            if reject.line in known or reject.line in missing or room[reject.reason] <= 0:
+                continue
+            room[reject.reason] -= 1
+            missing[reject.line] = self._reject(reject)
+        copy_rows(ImportReject, list(missing.values()))
+
+    def _room(self, reason: str) -> int:
+        """How many more rows of this reason the source keeps the text of."""
+        most = int(settings.IMPORT_REJECTS_KEPT)
+        kept = ImportReject.objects.filter(source_id=self.source.pk, reason=reason)
+        return most - len(kept.values_list("pk", flat=True)[:most])
 
     def rows(self, rows: list[Converted]) -> None:
         entries = [

@@ -7,6 +7,7 @@ that was put elsewhere since, gets no further.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from curation.server_paths import (
     may_serve,
     named_paths,
 )
+from curation.sources.limits import Limits
 
 
 class JobError(Exception):
@@ -72,11 +74,28 @@ def check_job(
 
 def check_step(project: Project, step: Step, right: Right, user: Any) -> None:
     """JobError unless the job may use each path that its parameters name."""
+    if right is Right.AUTHOR and not (user is not None and user.is_superuser):
+        check_limits(step)
     for name, given, use in named_paths(step.kind, step.params):
         if right is Right.AUTHOR and not may_name_path(user, project, given, use):
             raise JobError("owner_needed", "Only an owner may name a path of the server.")
         path = allowed_path(project, given, use, operator=right is Right.OPERATOR, name=name)
         check_kind_of_file(path, use)
+
+
+def check_limits(step: Step) -> None:
+    """JobError ``limit_too_high`` for an import's limit above the usual one.
+
+    Anybody may lower them. An administrator, and a command on the server, may raise them; what one
+    of these has stored (a schedule, a chain) keeps that.
+    """
+    usual = asdict(Limits())
+    for name, value in (step.params.get("limits") or {}).items() if step.kind == "import" else ():
+        if name in usual and isinstance(value, int) and value > usual[name]:
+            raise JobError(
+                "limit_too_high",
+                f"limits.{name} is at most {usual[name]}; an administrator may raise it",
+            )
 
 
 def allowed_path(

@@ -253,6 +253,18 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # older ones, renewed at sign-in
 ]
 
+# Uploads and imports: bytes of one file, of all files of a project that wait for their import, and
+# of disk that are always left; days that a file nobody imported is kept.
+UPLOAD_MAX_BYTES = int(envfloat("UPLOAD_MAX_BYTES", 2 * 2**30))
+UPLOAD_PROJECT_BYTES = int(envfloat("UPLOAD_PROJECT_BYTES", 20 * 2**30))
+UPLOAD_KEPT_DAYS = envfloat("UPLOAD_KEPT_DAYS", 7)
+DISK_RESERVE_BYTES = int(envfloat("DISK_RESERVE_BYTES", 2**30))
+FILE_UPLOAD_HANDLERS = ["curation.uploads.MeasuredUploadHandler"]
+# Rejected rows whose text is kept, per source and reason; and rows of a file after which an import
+# that took none of them stops.
+IMPORT_REJECTS_KEPT = int(envfloat("IMPORT_REJECTS_KEPT", 1000))
+IMPORT_ROWS_WITHOUT_ANY = int(envfloat("IMPORT_ROWS_WITHOUT_ANY", 10_000))
+
 # Costly requests (tools, running a trace's code, previews): slots in each web process, slots of
 # one user, and seconds that one may cost, which no caller can raise.
 TOOLS_AT_ONCE = int(envfloat("TOOLS_AT_ONCE", 3))

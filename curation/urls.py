@@ -12,6 +12,7 @@ def moved_file(request: HttpRequest, name: str) -> HttpResponseRedirect:
     return HttpResponseRedirect(static(name))
 
 
+handler400 = "curation.failures.bad_request"
 handler404 = "curation.failures.not_found"
 handler500 = "curation.failures.server_error"
 urlpatterns = [

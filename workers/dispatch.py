@@ -16,6 +16,7 @@ from curation import jobs, processes, schedules
 from curation.exports.run import sweep_exports
 from curation.models import Job, Outbox
 from curation.signin import forget_attempts
+from curation.uploads import sweep_uploads
 from workers import webhooks
 from workers.handlers import queue_for
 
@@ -133,5 +134,6 @@ def maintain() -> dict[str, int]:
     forget_sent()
     forget_attempts()
     sweep_exports()
+    sweep_uploads()
     ended = {name: len(swept[name]) for name in ("failed", "cancelled")}
     return {"fired": len(fired), "flushed": flushed, "woken": woken} | ended

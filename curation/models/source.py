@@ -35,6 +35,8 @@ class SourceFile(models.Model):
     sha256 = models.CharField(max_length=64)
     bytes = models.BigIntegerField()
     rows = models.BigIntegerField(null=True, blank=True)
+    # Reason -> rejected rows, all of them; ImportReject keeps the text of the first ones only.
+    rejected = models.JSONField(default=dict, blank=True)
 
     class Meta:
         constraints = [

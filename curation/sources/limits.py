@@ -17,12 +17,13 @@ class Limits:
     depth: int = 64
     document_bytes: int = 64 * MIB  # one JSON document that is not an array of rows
     unpacked_bytes: int = 64 * GIB  # of one compressed file
-    unpacked_ratio: int = 1000  # unpacked / packed, looked at after the first 64 MiB
+    unpacked_ratio: int = 250  # unpacked / packed, looked at after the first 64 MiB
     zstd_window_log: int = 27  # frames written with --long=31 need 31, and 2 GiB of memory
     parquet_rows: int = 100_000_000
     parquet_columns: int = 2_000
     parquet_unpacked_bytes: int = 64 * GIB
     parquet_memory: int = 4 * GIB  # address space of the child process that reads it
+    parquet_ratio: int = 1000  # decoded values / bytes of the file, after the first 64 MiB of them
     parquet_idle_seconds: int = 120  # the child must give the next batch within this time
 
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import resource
 import sys
 from typing import Any
 
 BATCH_ROWS = 64
+RATIO_FROM = 64 * 2**20
+ROW_COST = 64  # bytes that a row counts beside its values; it is work even where it is empty
 
 
 class Refused(Exception):
@@ -54,8 +57,13 @@ def write_rows(path: str, limits: dict[str, int]) -> None:
     file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, **caution)
     check_metadata(file.metadata, limits)
     emit({"rows": file.metadata.num_rows})
+    packed, decoded = os.stat(path).st_size, 0
     for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-        write_batch(batch)
+        # As written: a dictionary or a run length stands for any number of equal values.
+        decoded += write_batch(batch) + batch.num_rows * ROW_COST
+        if decoded > RATIO_FROM and decoded / packed > limits["parquet_ratio"]:
+            detail = f"decodes to more than {decoded / packed:.0f} times its size"
+            raise Refused("unpacked_too_large", detail)
 
 
 def check_metadata(metadata: Any, limits: dict[str, int]) -> None:
@@ -73,13 +81,13 @@ def check_metadata(metadata: Any, limits: dict[str, int]) -> None:
         raise Refused("parquet_unreadable", "the row groups do not add up to the rows")
 
 
-def write_batch(batch: Any) -> None:
+def write_batch(batch: Any) -> int:
+    """Write the rows; how many characters they took."""
     try:
         rows = batch.to_pylist()
     except UnicodeDecodeError:
         rows = [one_row(batch, number) for number in range(batch.num_rows)]
-    for row in rows:
-        emit(row if isinstance(row, BadText) else {"row": plain(row)})
+    return sum(emit(row if isinstance(row, BadText) else {"row": plain(row)}) for row in rows)
 
 
 class BadText(dict[str, Any]):
@@ -108,8 +116,8 @@ def plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def emit(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message, ensure_ascii=False) + "\n")
+def emit(message: dict[str, Any]) -> int:
+    return sys.stdout.write(json.dumps(message, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from curation.sources.records import BadRow, ProblemRecord, ReadRow, Reject, Row
 from curation.sources.strictjson import check_text, parse
 
 SAMPLE_ROWS = 16
+MAX_SHAPES = 100  # other sets of columns that are looked at in one file
+TEXTS = ("problem", "messages")
 # Where the sample is looked for, so that a file of nothing but bad rows is not read twice.
 _SAMPLE_READ = 10_000
 
@@ -34,6 +36,58 @@ class Converted:
     problems: list[ProblemRecord]
 
 
+Convert = Callable[[ReadRow, str], list[ProblemRecord]]
+
+
+class Shapes:
+    """How rows are read that look unlike those by which the file's adapter was chosen.
+
+    The first rows of a file do not decide for the others: a row whose columns were in no row of the
+    sample, and of which the file's mapping finds no problem, is read as a file of rows like it
+    would be. ``sampled`` is None where adapter or mapping were given, which then hold for all rows.
+    """
+
+    def __init__(self, sampled: frozenset[frozenset[str]] | None, mapping: Mapping | None) -> None:
+        self.sampled = sampled
+        self.mapping = mapping
+        self._found: dict[frozenset[str], tuple[str, Convert] | None] = {}
+
+    def conversion(self, row: Row, file: str) -> Convert | None:
+        """The conversion for the columns of this row; None where the file's own one holds."""
+        columns = frozenset(row)
+        if self.sampled is None or self._is_usual(row, columns):
+            return None
+        if columns not in self._found:
+            if len(self._found) >= MAX_SHAPES:
+                return None
+            self._found[columns] = self._look(row, file)
+        found = self._found[columns]
+        return found[1] if found else None
+
+    def ways(self) -> list[tuple[str, str]]:
+        """(columns, adapter) of each other shape that was met and could be read."""
+        return [
+            (", ".join(sorted(columns))[:200], found[0])
+            for columns, found in self._found.items()
+            if found
+        ]
+
+    def _is_usual(self, row: Row, columns: frozenset[str]) -> bool:
+        if self.mapping is not None:  # a column of the problem that is there and empty is a bad row
+            if not self.mapping.has(*TEXTS):
+                return False
+            own = {name for role in TEXTS for name in self.mapping.of(role)}
+            return any(name.partition(".")[0] in columns or name in columns for name in own)
+        return columns in (self.sampled or frozenset())
+
+    def _look(self, row: Row, file: str) -> tuple[str, Convert] | None:
+        chosen = best(Sample(file, [row]))
+        if chosen is not generic.ADAPTER:
+            return chosen.name, chosen.convert
+        mapping = detect([row])
+        return ("generic", generic.with_mapping(mapping)) if mapping.has(*TEXTS) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """One input with the adapter that reads it; ``mapping`` is set for the generic one."""
@@ -43,6 +97,7 @@ class Input:
     mapping: Mapping | None
     convert: Callable[[ReadRow, str], list[ProblemRecord]]
     limits: Limits
+    shapes: Shapes = field(default_factory=lambda: Shapes(frozenset(), None))
 
     def rows(self) -> Iterator[Converted | Reject]:
         """Each row converted, or its reject; nothing is left out."""
@@ -56,11 +111,21 @@ class Input:
 
     def _converted(self, row: ReadRow) -> Converted | Reject:
         try:
-            problems = self.convert(row, self.file.name)
-            check_records(problems)
-            return Converted(row, problems)
+            return Converted(row, self._checked(self.convert, row))
         except BadRow as why:
-            return reject(self.file.name, row.line, row.byte_offset, why, row.raw)
+            refused = reject(self.file.name, row.line, row.byte_offset, why, row.raw)
+        own = self.shapes.conversion(row.data, self.file.name)
+        if own is None:
+            return refused
+        try:
+            return Converted(row, self._checked(own, row))
+        except BadRow:
+            return refused
+
+    def _checked(self, convert: Convert, row: ReadRow) -> list[ProblemRecord]:
+        problems = convert(row, self.file.name)
+        check_records(problems)
+        return problems
 
 
 def files(path: Path, adapter: str | None = None) -> list[InputFile]:
@@ -86,13 +151,19 @@ def open_input(
         return _generic(file, mapping, limits)
     sample = Sample(file.name, _sample(file, limits))
     chosen = ADAPTERS[adapter] if adapter else best(sample)
+    sampled = None if adapter else frozenset(frozenset(row) for row in sample.rows)
     if chosen is generic.ADAPTER:
-        return _generic(file, detect(sample.rows), limits)
-    return Input(file, chosen, None, chosen.convert, limits)
+        detected = detect(sample.rows)
+        return _generic(file, detected, limits, Shapes(sampled, detected))
+    return Input(file, chosen, None, chosen.convert, limits, Shapes(sampled, None))
 
 
-def _generic(file: InputFile, mapping: Mapping, limits: Limits) -> Input:
-    return Input(file, generic.ADAPTER, mapping, generic.with_mapping(mapping), limits)
+def _generic(
+    file: InputFile, mapping: Mapping, limits: Limits, shapes: Shapes | None = None
+) -> Input:
+    convert = generic.with_mapping(mapping)
+    shapes = shapes or Shapes(None, mapping)
+    return Input(file, generic.ADAPTER, mapping, convert, limits, shapes)
 
 
 def _claimed(path: Path, adapter: str | None) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core import signing
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.crypto import get_random_string
 from django.utils.http import urlencode
 
-from curation import access, paths
+from curation import access
 from curation.ingest import read_params
 from curation.job_rules import Right, allowed_path, check_job, may_offer_paths
 from curation.jobs import JobError
@@ -29,11 +26,11 @@ from curation.server_paths import Use
 from curation.sources.mapping import ROLES, Mapping
 from curation.sources.plan import Input, files, open_input
 from curation.sources.records import BadRow, ProblemRecord, Reject
+from curation.uploads import keep_upload
 from curation.views.common import page
 from curation.views.forms import ImportForm, MappingForm
 from curation.views.jobs import Refused, start
 
-SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 SALT = "whittle.import"
 TOKEN_SECONDS = 24 * 3600
 LOOKED_AT = 200  # rows
@@ -102,24 +99,13 @@ def take_rows(found: Input, seen: Look) -> Look:
     return seen
 
 
-def keep_upload(project: Project, upload: UploadedFile[bytes]) -> Path:
-    """Store an uploaded file under the home, in a folder of its own; its path."""
-    name = SAFE.sub("_", Path(upload.name or "upload").name).lstrip(".")[-120:] or "upload"
-    folder = paths.home() / "uploads" / project.slug / get_random_string(12)
-    folder.mkdir(parents=True)
-    with (folder / name).open("wb") as file:
-        for chunk in upload.chunks():
-            file.write(chunk)
-    return folder / name
-
-
 def import_params(project: Project, user: Any, form: ImportForm) -> dict[str, Any] | None:
     """Parameters of a job that this user may start, or None with an error on the form."""
     data = form.cleaned_data
-    path = str(keep_upload(project, data["file"])) if data["file"] else data["path"]
     names = ("name", "adapter", "licence")
-    params = {"path": path} | {name: data[name] for name in names if data[name]}
     try:
+        path = str(keep_upload(project, data["file"])) if data["file"] else data["path"]
+        params = {"path": path} | {name: data[name] for name in names if data[name]}
         check_job(project, "import", params, right=Right.AUTHOR, user=user)
         read_params(params)
         if not Path(path).exists():

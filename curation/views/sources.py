@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -59,6 +60,19 @@ def sources(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
+def rejected_by_reason(source: Source, kept: dict[str, int]) -> list[tuple[str, int, int]]:
+    """(reason, rejected rows, rows of which the text is kept), most first.
+
+    Files count once, when they were read to their end; until then what is kept is what is known.
+    """
+    exact: Counter[str] = Counter()
+    for counts in SourceFile.objects.filter(source=source).values_list("rejected", flat=True):
+        exact.update(counts)
+    reasons = exact.keys() | kept.keys()
+    rows = [(r, max(exact[r], kept.get(r, 0)), kept.get(r, 0)) for r in reasons]
+    return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
 def imports_of(source: Source) -> list[Job]:
     """The newest imports into a source."""
     jobs = Job.objects.filter(project_id=source.project_id, kind="import")
@@ -71,10 +85,11 @@ def source(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     project = access.access_project(request.user, slug)
     found = access.access_object(request.user, Source, pk, project=project)
     rejects = ImportReject.objects.filter(source=found)
-    reasons = list(rejects.values_list("reason").annotate(n=Count("pk")).order_by("-n"))
+    kept = dict(rejects.values_list("reason").annotate(n=Count("pk")))
+    reasons = rejected_by_reason(found, kept)
     filters = [
         Filter(
-            "reason", "Reason", lambda q, v: q.filter(reason=v), options([r for r, _ in reasons])
+            "reason", "Reason", lambda q, v: q.filter(reason=v), options([r for r, *_ in reasons])
         )
     ]
     rows = filtered(rejects.defer("raw"), request.GET, filters)
@@ -91,7 +106,7 @@ def source(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         files=SourceFile.objects.filter(source=found).order_by("name")[:200],
         counts=[
             ("rows taken", counted(ids, ProblemOccurrence).get(found.pk, 0)),
-            ("rows rejected", sum(n for _, n in reasons)),
+            ("rows rejected", sum(n for _, n, _ in reasons)),
             ("problems", counted(ids, Problem).get(found.pk, 0)),
             ("traces", counted(ids, Trace).get(found.pk, 0)),
         ],
