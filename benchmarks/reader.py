@@ -189,7 +189,8 @@ def keys_of(page: Any, key: str) -> dict[str, float]:
 
 def measure(page: Any, site: Site, queue: int, plain: str, repeat: int) -> dict[str, Any]:
     """The plain page and the screen in turn, then the keys of the screen."""
-    page.goto(f"{site.url}/p/reader-bench/queues/{queue}/next/")
+    page.goto(f"{site.url}/p/reader-bench/queues/{queue}/")
+    page.click(".head form .btn.go")
     page.wait_for_selector("#review[data-ready]")
     address = page.url.split("#")[0]
     plain_rows, rows, cold_plain, cold = [], [], [], []

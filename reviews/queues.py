@@ -60,14 +60,23 @@ def next_assignment(queue: Queue, user: Any) -> Assignment | None:
     )
     if mine is not None and (kept := take_again(mine)) is not None:
         return kept
-    while True:
-        candidate = (
-            gold.due(queue, user) or free_items(queue, user).values_list("pk", flat=True).first()
-        )
-        if candidate is None:
-            return None
+    while (candidate := next_free(queue, user)) is not None:
         if (assignment := take(candidate, user)) is not None:
             return assignment
+    return None
+
+
+def next_free(queue: Queue, user: Any) -> int | None:
+    """The item that would be handed to this reviewer now; nothing is written."""
+    return gold.due(queue, user) or free_items(queue, user).values_list("pk", flat=True).first()
+
+
+def in_hand(queue: Queue, user: Any) -> Assignment | None:
+    """The item that this reviewer holds a living lease on; nothing is written."""
+    rows = Assignment.objects.filter(
+        item__queue=queue, user=user, state=Assignment.State.OPEN, adjudicates=False
+    )
+    return rows.filter(lease_until__gt=Now()).order_by("pk").first()
 
 
 def may_take(queue: Queue, user: Any) -> bool:

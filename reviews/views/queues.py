@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
@@ -11,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import urlencode
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from curation import access, jobs
 from curation.models import Problem, Project, Source
@@ -117,14 +118,30 @@ def queue_of(project: Project, pk: int) -> Queue:
 
 
 @login_required
+@require_http_methods(["GET", "HEAD", "POST"])
 def queue_next(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Lease the next item and open it."""
+    """The next item: POST leases it and opens it; GET opens what is in hand, or offers a button."""
     project = access.access_project(request.user, slug, Role.REVIEWER)
     queue = queue_of(project, pk)
+    if request.method == "POST":
+        return take_next(request, queue)
+    may = queues.may_take(queue, request.user)
+    if may and (held := queues.in_hand(queue, request.user)):
+        return redirect("review", slug, held.pk)
+    if not may or queues.next_free(queue, request.user) is None:
+        return nothing_left(request, project, queue)
+    role = access.require(request.user, project, Role.REVIEWER)
+    minutes = max(1, round(settings.ASSIGNMENT_LEASE_SECONDS / 60))
+    done = queues.progress(queue)
+    return page(request, project, role, "offer", queue=queue, progress=done, minutes=minutes)
+
+
+def take_next(request: HttpRequest, queue: Queue) -> HttpResponse:
+    """Lease this reviewer's next item and open it; the page that says why when there is none."""
     assignment = queues.next_assignment(queue, request.user)
     if assignment is None:
-        return nothing_left(request, project, queue)
-    return redirect("review", slug, assignment.pk)
+        return redirect("queue_next", queue.project.slug, queue.pk)
+    return redirect("review", queue.project.slug, assignment.pk)
 
 
 def nothing_left(request: HttpRequest, project: Project, queue: Queue) -> HttpResponse:

@@ -24,6 +24,7 @@ from reviews.outline import outline
 from reviews.schema import schema_of
 from reviews.submission import number
 from reviews.views.common import access_assignment, body_of, login_required, refused
+from reviews.views.queues import take_next
 from workers import dispatch
 
 
@@ -264,7 +265,9 @@ def submit(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
     following = reverse("queue_next", args=[slug, assignment.item.queue_id])
     if assignment.adjudicates:
         following = reverse("adjudicate", args=[slug])
-    return JsonResponse({"review": stored.pk, "next": following})
+    # ``take``: what follows is taken, by a POST; a GET of it would only offer to.
+    told = {"review": stored.pk, "next": following, "take": not assignment.adjudicates}
+    return JsonResponse(told)
 
 
 @login_required
@@ -277,4 +280,4 @@ def skip(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     except decisions.BadReview as error:
         messages.error(request, str(error))
         return redirect("review", slug, pk)
-    return redirect("queue_next", slug, assignment.item.queue_id)
+    return take_next(request, assignment.item.queue)

@@ -243,7 +243,7 @@ export function makeStore(start, root, extra) {
   return {
     get: () => state, change, type, undo, redo, onChange, save, saveNow, post, submit, recover, beat,
     leaseLeft, isAlive: () => alive, isDirty: () => dirty, told, canUndo: () => past.length,
-    leave: () => { leaving = true; },
+    leave: () => { leaving = true; }, token: () => csrf,
   };
 }
 

@@ -244,13 +244,20 @@ async function submit() {
 async function sent() {
   try {
     const result = await store.submit({});
-    location.assign(result.next);
+    if (result.take) goOn(result.next); else location.assign(result.next);
     return true;
   } catch (error) {
     problem(error instanceof TypeError ? "Not submitted: the server cannot be reached. Your work is kept; submit again." : `Not submitted: ${error.message || "signed out; log in again in another tab"}`);
     store.save();
     return false;
   }
+}
+/* Taking an item changes something, so it is posted; the token may be of a later login than the form's. */
+function goOn(address) {
+  const form = byId("go-on");
+  form.action = address;
+  form.elements.csrfmiddlewaretoken.value = store.token();
+  form.submit();
 }
 /* Back to a page that the browser kept as it was when it was left: its work was submitted. */
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.reviewing import TAKE
 from tests.e2e.site import CHROMIUM, Site, chromium, running_site
 
 SLUG = "pictures"
@@ -185,8 +186,10 @@ class Camera:
 
 def review(camera: Camera, queue: int) -> None:
     """The long trace, worked on: labels, a cut, a comment, its result checked."""
-    camera.open(f"queues/{queue}/next/", READY)
     page = camera.page
+    camera.open(f"queues/{queue}/")
+    page.click(TAKE)
+    page.wait_for_selector(READY)
     page.locator(".chip.code").wait_for()
     page.locator(".seg > .prm").first.wait_for()
     camera.keys("j j 1 j 1 j j")
@@ -227,7 +230,9 @@ def main() -> None:
         owner = Camera(browser, site, options.out, **login(site))
         review(owner, made["queue"])
         ben = Camera(browser, site, options.out, "ben", "correct horse 77")
-        ben.open(f"queues/{made['queue']}/next/", READY)
+        ben.open(f"queues/{made['queue']}/")
+        ben.page.click(TAKE)
+        ben.page.wait_for_selector(READY)
         ben.keys("f Control+Enter")
         ben.page.wait_for_timeout(1500)
         owner.open(f"queues/{made['queue']}/")

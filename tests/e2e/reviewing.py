@@ -43,8 +43,20 @@ def opened(context: Any, site: Site, path: str, quiet: bool = True) -> Iterator[
     assert not (quiet and faults), faults
 
 
+TAKE = ".head form .btn.go"  # on the page of a queue
+
+
+@contextmanager
+def taken(context: Any, site: Site, queue: int, **kwargs: Any) -> Iterator[Any]:
+    """The page of the queue's next item, as its button opens it."""
+    with opened(context, site, f"queues/{queue}/", **kwargs) as page:
+        page.click(TAKE)
+        page.wait_for_url(re.compile("/(review/[0-9]+|next)/"))
+        yield page
+
+
 def review(context: Any, site: Site, world: dict[str, Any], queue: str, **kwargs: Any) -> Any:
-    return opened(context, site, f"queues/{world['queues'][queue]}/next/", **kwargs)
+    return taken(context, site, world["queues"][queue], **kwargs)
 
 
 def press(page: Any, *keys: str) -> None:

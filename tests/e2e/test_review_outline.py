@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.review_world import SLUG
-from tests.e2e.reviewing import AXE, READY, SERIOUS, opened, press
+from tests.e2e.reviewing import AXE, READY, SERIOUS, opened, press, taken
 from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -92,7 +92,7 @@ def test_a_group_opens_by_keys_stays_open_and_its_parts_lead_into_the_text(
 def test_how_attempts_end_is_told_after_the_first_judgement_only(
     entered: Any, site: Site, ways: list[int]
 ) -> None:
-    with opened(entered("ben"), site, f"queues/{ways[1]}/next/") as page:
+    with taken(entered("ben"), site, ways[1]) as page:
         page.wait_for_selector(READY)
         assert page.locator("#parts b").count() == 0
         assert page.locator("#parts li").count() > 40

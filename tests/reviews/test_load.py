@@ -69,7 +69,12 @@ def work(client: httpx.Client, queue: Queue, until: float, seen: Seen) -> None:
     base = f"/p/{queue.project.slug}/"
     while time.monotonic() < until:
         timed(seen.plain, lambda: client.get("/login/"))
-        page = timed(seen.next, lambda: client.get(f"{base}queues/{queue.pk}/next/"))
+        offer = client.get(f"{base}queues/{queue.pk}/next/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', offer.text)
+        form = {"csrfmiddlewaretoken": token[1] if token else ""}
+        page = timed(
+            seen.next, lambda f=form: client.post(f"{base}queues/{queue.pk}/next/", data=f)
+        )
         if page.status_code >= 500:
             seen.broken.append(f"next {page.status_code}")
         found = re.search(r"/review/(\d+)/$", str(page.url))

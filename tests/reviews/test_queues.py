@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.test import Client
 
 from curation.models import Membership, Problem, Source, Trace
 from curation.traces import text_fields
@@ -139,3 +141,41 @@ def test_ten_reviewers_who_ask_at_once_get_ten_items(project: Any) -> None:
     for thread in threads:
         thread.join()
     assert len(set(got)) == 10 and 0 not in got
+
+
+def test_a_look_at_what_comes_next_leases_nothing(project: Any, bob: Any, user: Any) -> None:
+    queue = make_queue(project, 1)
+    address = f"/p/demo/queues/{queue.pk}/next/"
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(bob)
+    offer = client.get(address)
+    assert offer.status_code == 200 and b'id="take"' in offer.content
+    assert client.head(address).status_code == 200
+    assert client.post(address).status_code == 403  # as another site's page would send it
+    assert not Assignment.objects.exists()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', offer.content.decode())
+    assert token
+    taken = client.post(address, {"csrfmiddlewaretoken": token[1]})
+    row = Assignment.objects.get()
+    assert taken.status_code == 302 and taken["Location"] == f"/p/demo/review/{row.pk}/"
+    assert client.get(address)["Location"] == f"/p/demo/review/{row.pk}/"
+    kept = Assignment.objects.get()
+    assert (kept.epoch, kept.lease_until) == (row.epoch, row.lease_until)
+    expire(kept)
+    assert b'id="take"' in client.get(address).content
+    other = Client()
+    other.force_login(user)
+    other.post(address)
+    assert b"Nothing left for you here" in client.get(address).content
+    assert Assignment.objects.get(user=bob).epoch == row.epoch
+
+
+def test_giving_an_item_back_opens_the_next_one(project: Any, bob: Any) -> None:
+    queue = make_queue(project, 2)
+    client = Client()
+    client.force_login(bob)
+    first = client.post(f"/p/demo/queues/{queue.pk}/next/")["Location"]
+    second = client.post(f"{first}skip/", {"reason": "not my field"})["Location"]
+    assert second != first and second.startswith("/p/demo/review/")
+    last = client.post(f"{second}skip/", {"reason": "not my field"})["Location"]
+    assert last == f"/p/demo/queues/{queue.pk}/next/"
