@@ -57,6 +57,35 @@
     box.replaceChildren(note);
   }
 
+  /* Unsent work that the review screen keeps in this browser belongs to one account. It stays when a
+     session ends by itself, for who signs in again; signing out, or another account, removes it. */
+  const LEAVING = "whittle-signing-out", DRAFT = "whittle-draft-";
+  const account = document.body.dataset.account || "";
+  function forgetDrafts(kept) {
+    for (const key of Object.keys(localStorage)) {
+      if (key.startsWith(DRAFT) && !(kept && key.startsWith(kept))) localStorage.removeItem(key);
+    }
+  }
+  function tidyDrafts() {
+    try {
+      const left = sessionStorage.getItem(LEAVING);
+      sessionStorage.removeItem(LEAVING);
+      if (account) forgetDrafts(`${DRAFT}${account}-`);
+      else if (left) {
+        forgetDrafts("");
+        localStorage.setItem(LEAVING, String(Date.now()));  // tells the other tabs
+        localStorage.removeItem(LEAVING);
+      }
+    } catch { /* storage is forbidden: nothing is kept there */ }
+  }
+  addEventListener("storage", (event) => {
+    const out = document.querySelector("form[data-signs-out]");
+    // Without a key all was emptied: over HTTPS the answer to signing out asks for that.
+    if (!out || (event.key !== null && (event.key !== LEAVING || !event.newValue))) return;
+    document.dispatchEvent(new Event("whittle:signed-out"));
+    location.replace(out.dataset.signsOut);
+  });
+
   document.addEventListener("keydown", keys);
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-opens]");
@@ -68,6 +97,9 @@
     }
   });
   document.addEventListener("submit", (event) => {
+    if (event.target.matches("form[data-signs-out]")) {
+      try { sessionStorage.setItem(LEAVING, "1"); } catch { /* as above */ }
+    }
     const question = event.submitter?.dataset.confirm || event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
   });
@@ -82,5 +114,6 @@
     const chip = byId("health");
     if (chip) { chip.className = "chip bad health"; chip.textContent = "server unreachable"; }
   });
+  tidyDrafts();
   themeButton();
 })();

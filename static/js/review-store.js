@@ -37,7 +37,7 @@ export function difference(old, now) {
 
 export function makeStore(start, root, extra) {
   const base = root.dataset.base;
-  const place = `whittle-draft-${base}`;
+  const place = `whittle-draft-${document.body.dataset.account}-${base}`;  // app.js removes other accounts'
   const filled = start.draft && start.draft.decision !== undefined;
   let state = pick(filled ? start.draft : start.last);
   let past = [], future = [];
@@ -77,7 +77,7 @@ export function makeStore(start, root, extra) {
   let rev = start.draftRev, confirmed = filled ? { ...start.draft } : {};
   let csrf = JSON.parse(document.body.getAttribute("hx-headers") || "{}")["X-CSRFToken"] || "";
   let timer = 0, running = null, again = false, dirty = false, wait = 1000, stopped = false, leaving = false;
-  let epoch = start.epoch;
+  let epoch = start.epoch, signingOut = false;
   const chip = document.getElementById("saved");
   const told = (css, words) => { if (chip) { chip.className = `chip ${css}`; chip.textContent = words; } };
   const snapshot = () => ({ ...state, ...extra(), segmenter: start.segmenter, epoch });
@@ -221,10 +221,24 @@ export function makeStore(start, root, extra) {
   }
 
   addEventListener("pagehide", () => {
-    if (!dirty || stopped) return;
+    if (!dirty || stopped || signingOut) return;
     remember();
     const patch = difference(confirmed, snapshot());
     post("draft/", { patch, rev, epoch, keys: Object.keys(snapshot()) }, { keepalive: true }).catch(() => {});
+  });
+  /* Signing out: the server gets the last words first, because this browser keeps none of them. */
+  document.addEventListener("submit", async (event) => {
+    if (!event.target.matches("form[data-signs-out]") || !dirty || stopped) return;
+    event.preventDefault();
+    await saveNow();
+    if (dirty) await saveNow();
+    signingOut = true;
+    event.target.submit();
+  });
+  document.addEventListener("whittle:signed-out", () => {
+    stopped = leaving = true;
+    clearTimeout(timer);
+    forget();
   });
   addEventListener("beforeunload", (event) => { if (dirty && !leaving) event.preventDefault(); });
 

@@ -6,7 +6,8 @@
   const root = document.documentElement;
   const keep = (theme) => {
     const age = theme === "system" ? 0 : 31536000;
-    document.cookie = `${KEY}=${theme}; path=/; max-age=${age}; samesite=lax`;
+    const secure = location.protocol === "https:" ? "; secure" : "";
+    document.cookie = `${KEY}=${theme}; path=/; max-age=${age}; samesite=lax${secure}`;
   };
   const apply = (theme) => {
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;

@@ -147,6 +147,7 @@ def make_queues(project: Any, traces: dict[str, Any]) -> dict[str, int]:
         "scores": ({}, ["short16"]),
         "nearby": ({}, ["short18"]),
         "asked": ({}, ["short21"]),
+        "leaving": ({"overlap": 2}, ["short20"]),
     }
     found = {}
     for name, (settings, members) in plan.items():
