@@ -410,13 +410,25 @@ def test_a_log_goes_on_when_nobody_reads_the_terminal_any_more(tmp_path: Path) -
         terminal.close = lambda: None  # type: ignore[method-assign]
 
 
-def test_the_verifier_is_told_no_address_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "OPENAI_API_KEY", "HF_TOKEN"):
+SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "OPENAI_API_KEY", "HF_TOKEN", "PGPASSWORD",
+           "WHITTLE_KEY_LAB", "WHITTLE_KEY_PATH", "WHITTLE_TOKEN", "AWS_SECRET_ACCESS_KEY",
+           "TORCH_HUB_TOKEN", "http_proxy", "HTTPS_PROXY", "TEACHER_HOSTS", "SOMETHING_NEW",
+           "CUDA_X_KEY", "SSH_AUTH_SOCK")  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["verifier", "teacher", "trainer"])
+def test_parts_that_run_what_others_wrote_are_told_no_address_and_no_key(
+    monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    for name in SECRETS:
         monkeypatch.setenv(name, "canary")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    told = dict(parts.verifier().environment)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    told = dict(getattr(parts, part)().environment)
     assert "canary" not in told.values()
-    assert told["OMP_NUM_THREADS"] == "1"
+    assert told["OMP_NUM_THREADS"] == "1" and told["PATH"] == os.environ["PATH"]
+    assert ("CUDA_VISIBLE_DEVICES" in told) == (part != "verifier")
+    assert Path(told["WHITTLE_HOME"]).is_absolute()
     assert verifier_environment()["WHITTLE_HOME"] == str(embedded.paths.home())
 
 

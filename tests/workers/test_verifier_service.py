@@ -27,6 +27,7 @@ from tests.verifier import Running, running_service, start, wait_until_up
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
     secrets = {"DATABASE_URL": "postgresql://canary", "REDIS_URL": "redis://canary"}
+    secrets |= {"WHITTLE_KEY_LAB": "canary", "SOMETHING_NEW": "canary"}
     with running_service("--workers", "2", environment=secrets) as running:
         yield running
 

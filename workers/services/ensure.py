@@ -15,12 +15,10 @@ from curation import paths
 from workers.services import hide, process
 from workers.services.embedded import embedded_servers
 from workers.services.errors import ServiceError
+from workers.services.told import told_to_verifier
 
 VERIFIER_SECONDS = 30.0
 VERIFIER_MODULE = "workers.verifier_service"
-# The verifier runs other people's code next door: it is told nothing that opens our data.
-SECRET_VARIABLES = frozenset({"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SECRET_KEY"})
-SECRET_ENDINGS = ("_PASSWORD", "_TOKEN", "_SECRET", "_API_KEY", "_KEY", "_CREDENTIALS")
 
 
 def ensure_services(*, verifier: bool = False) -> list[str]:
@@ -120,11 +118,6 @@ def without_secrets(argv: list[str]) -> list[str]:
 
 
 def verifier_environment() -> dict[str, str]:
-    """Our environment without anything that opens the database, the queue or another service."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in SECRET_VARIABLES and not name.endswith(SECRET_ENDINGS)
-    }
+    """What the verifier is told: it runs other people's code next door."""
     path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
-    return kept | {"WHITTLE_HOME": str(paths.home()), "PYTHONPATH": path}
+    return told_to_verifier() | {"WHITTLE_HOME": str(paths.home()), "PYTHONPATH": path}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from curation import embedded, paths
 from workers.services.ensure import verifier_command, verifier_environment, without_secrets
+from workers.services.told import told_to_models
 
 WEB_HOST = "127.0.0.1"
 # Celery's, seven lines long, at each start by root; docs/operations.md says it once.
@@ -139,7 +140,7 @@ def teacher() -> Part:
     (paths.run_dir() / "teacher.port").write_text(f"{chosen}\n")
     command = [sys.executable, "-m", "workers.demo_teacher", "serve", "--port", str(chosen)]
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    told = environment() | offline
+    told = told_to_models(environment()) | offline
     told.setdefault("OMP_NUM_THREADS", "1")
     return Part("teacher", tuple(without_secrets(command)), told, late=True, ahead=True)
 
@@ -147,7 +148,10 @@ def teacher() -> Part:
 def trainer() -> Part:
     """Takes queued training runs over REST, with a token that ``manage.py bootstrap`` leaves."""
     command = [sys.executable, "-m", "workers.trainer", "--url", address(), "--poll", "5"]
-    told = {**environment(), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    told = {
+        **told_to_models(environment()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }
     token = paths.secrets_dir() / "trainer.token"
     return Part(
         "trainer", tuple(without_secrets(command)), told, grace=3.0, late=True, token_file=token

@@ -18,11 +18,9 @@ from pathlib import Path
 import uvicorn
 
 from curation import paths
+from workers.services.told import told_to_verifier
 from workers.verifier_service.app import Limits, create_app
 
-# What the children and the sandbox must never inherit.
-SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CELERY_BROKER_URL")
-SECRET_WORDS = ("PASSWORD", "TOKEN", "SECRET", "API_KEY", "CREDENTIAL")
 BACKLOG = 256
 
 
@@ -63,20 +61,10 @@ def serve(path: Path, limits: Limits) -> None:
             path.unlink()
 
 
-def secret_names() -> list[str]:
-    """Names of the variables in this environment that may open anything."""
-    return [
-        name
-        for name in os.environ
-        if name in SECRETS or any(word in name.upper() for word in SECRET_WORDS)
-    ]
-
-
 def restart_without_secrets() -> None:
-    """Replace this process by itself, without the variables that may open anything."""
-    names = set(secret_names())
-    if names:
-        kept = {name: value for name, value in os.environ.items() if name not in names}
+    """Replace this process by itself, told only what it and its children may know."""
+    kept = told_to_verifier()
+    if kept.keys() != os.environ.keys():
         again = [sys.executable, "-m", "workers.verifier_service", *sys.argv[1:]]
         os.execve(sys.executable, again, kept)  # noqa: S606 - ourselves
 
