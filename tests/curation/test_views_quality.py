@@ -38,6 +38,7 @@ RECEIVER = "http://127.0.0.1:9/hook"
 def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Receivers may stand on this machine."""
     monkeypatch.setenv("WEBHOOKS_ALLOW_PRIVATE", "1")
+    monkeypatch.setenv("WEBHOOK_PORTS", "9")
 
 
 def marked(html: str) -> list[str]:

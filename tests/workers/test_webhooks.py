@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from curation import jobs
@@ -59,8 +60,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    monkeypatch.setenv("WEBHOOKS_ALLOW_PRIVATE", "1")
     server = Receiver()
+    monkeypatch.setenv("WEBHOOKS_ALLOW_PRIVATE", "1")
+    monkeypatch.setenv("WEBHOOK_PORTS", str(server.port))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
@@ -72,7 +74,8 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 @pytest.fixture(autouse=True)
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WEBHOOKS_ALLOW_PRIVATE", raising=False)
+    for name in ("WEBHOOKS_ALLOW_PRIVATE", "WEBHOOK_PORTS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def hook(project: Any, url: str = "http://hooks.invalid/x", **extra: Any) -> Webhook:
@@ -172,10 +175,12 @@ def test_a_public_address_is_taken(monkeypatch: pytest.MonkeyPatch, ip: str) -> 
     assert webhooks.check_address("https://hooks.invalid/x") == ("hooks.invalid", ip, 443)
 
 
-@pytest.mark.parametrize("port", [22, 25, 81, 3306, 5432, 6379, 8000, 9200, 65535])
+@pytest.mark.parametrize("port", [22, 25, 81, 3306, 5432, 6379, 8000, 8080, 8443, 9200, 65535])
+@pytest.mark.parametrize("private", ["", "1"])
 def test_a_webhook_is_called_at_the_ports_of_web_servers_only(
-    monkeypatch: pytest.MonkeyPatch, port: int
+    monkeypatch: pytest.MonkeyPatch, port: int, private: str
 ) -> None:
+    monkeypatch.setenv("WEBHOOKS_ALLOW_PRIVATE", private)
     resolve_to(monkeypatch, [PUBLIC])
     with pytest.raises(ValueError, match="WEBHOOK_PORTS"):
         webhooks.check_address(f"http://hooks.invalid:{port}/x")
@@ -219,6 +224,7 @@ def test_a_name_that_became_private_after_saving_is_not_called(
 def test_the_call_goes_to_the_checked_address_without_a_second_look_up(
     project: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("WEBHOOK_PORTS", "443,8443")
     asked = resolve_to(monkeypatch, [PUBLIC], ["127.0.0.1"])
     delivery(project, "https://hooks.invalid:8443/x?y=1")
     webhooks.deliver_due()
@@ -399,3 +405,28 @@ def test_a_slow_receiver_does_not_hold_up_the_caller(monkeypatch: pytest.MonkeyP
     second.join(10)
     assert second is not first
     assert runs == [True, True]
+
+
+@pytest.mark.parametrize("url", ["http://hooks.invalid:6379/x", "https://hooks.invalid:8080/x"])
+def test_no_door_saves_or_calls_another_port(
+    project: Any, user: Any, sent: list[Any], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    resolve_to(monkeypatch, [PUBLIC])
+    page = Client()
+    page.force_login(user)
+    row = hook(project, "https://hooks.invalid/old")
+    rest, base = "/api/v1/webhooks/", "/p/demo/webhooks/"
+    js = {"content_type": "application/json"}
+    page.post(f"{base}add/", {"url": url})
+    page.post(f"{base}{row.pk}/edit/", {"url": url})
+    made = page.post(rest, {"project": "demo", "url": url}, **js)
+    changed = page.patch(f"{rest}{row.pk}/", {"url": url}, **js)
+    assert (made.status_code, changed.status_code) == (400, 400)
+    assert set(Webhook.objects.values_list("url", flat=True)) == {"https://hooks.invalid/old"}
+    page.patch(f"{rest}{row.pk}/", {"url": "https://hooks.invalid/new"}, **js)
+    row.refresh_from_db()
+    assert row.url == "https://hooks.invalid/new"  # the doors are open for what is allowed
+    Webhook.objects.filter(pk=row.pk).update(url=url)  # stored before there was a rule
+    webhooks.send_test(row)
+    webhooks.deliver_due()
+    assert sent == [] and "WEBHOOK_PORTS" in WebhookDelivery.objects.get().last_error
