@@ -44,7 +44,7 @@ class UploadRefused(RequestDataTooBig):
 class IncomingFile(TemporaryUploadedFile):
     """Django's temporary file, in the home: /tmp may be small, or memory."""
 
-    def __init__(self, name: str, content_type: str, charset: Any, extra: Any = None) -> None:
+    def __init__(self, name: Any, content_type: Any, charset: Any, extra: Any = None) -> None:
         file = tempfile.NamedTemporaryFile(dir=incoming(), suffix=".upload")  # noqa: SIM115
         UploadedFile.__init__(self, file, name, content_type, 0, charset, extra)
 
