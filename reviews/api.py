@@ -166,16 +166,21 @@ class Queues(Editable):
     @extend_schema(responses=OpenApiTypes.OBJECT)
     @action(detail=True, methods=["get"])
     def quality(self, request: Request, pk: str | None = None) -> Response:
-        """Progress, people and agreement of the queue."""
+        """Progress, people and agreement of the queue.
+
+        A reviewer gets their own figures alone: ``agreement`` is null and ``days`` is empty.
+        """
         queue: Queue = self.get_object()
-        access.require(request.user, queue.project, Role.CURATOR)
+        role = access.require(request.user, queue.project, Role.REVIEWER)
+        curates = access.RANK[role] >= access.RANK[Role.CURATOR]
+        people = quality.people_for(queue, request.user, curates=curates)
         done = queues.progress(queue)
         return Response(
             {
                 "progress": {"total": done.total, "finished": done.finished, "open": done.open},
-                "people": [vars_of(p) for p in quality.people(queue)],
-                "agreement": vars_of(quality.agreement_of(queue)),
-                "days": [vars_of(day) for day in quality.over_time(queue)],
+                "people": [vars_of(p) for p in people],
+                "agreement": vars_of(quality.agreement_of(queue)) if curates else None,
+                "days": [vars_of(day) for day in quality.over_time(queue)] if curates else [],
             }
         )
 

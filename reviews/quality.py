@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models import Avg, Count, Max, Sum
@@ -105,6 +105,16 @@ def people(queue: Queue) -> list[Person]:
         )
         for row in rows
     ]  # fmt: skip
+
+
+def people_for(queue: Queue, user: Any, *, curates: bool) -> list[Person]:
+    """``people`` as ``user`` may see them: who does not curate sees their own figures, without
+    those of gold items, which would tell what is gold."""
+    everyone = people(queue)
+    if curates:
+        return everyone
+    mine = [person for person in everyone if person.name == user.get_username()]
+    return [replace(person, right=0, answered=0) for person in mine]
 
 
 def with_others(queue: Queue) -> dict[int, tuple[float | None, int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -115,11 +113,8 @@ def quality_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     queue = Queue.objects.filter(project=project, pk=pk).first()
     if queue is None:
         raise Http404("no such queue")
-    everyone = quality.people(queue)
     curates = access.RANK[role] >= access.RANK[Role.CURATOR]
-    if not curates:  # a reviewer sees their own figures only
-        mine = [p for p in everyone if p.name == request.user.get_username()]
-        everyone = [replace(p, right=0, answered=0) for p in mine]  # else it tells what is gold
+    everyone = quality.people_for(queue, request.user, curates=curates)
     days = quality.over_time(queue) if curates else []
     return page(
         request,

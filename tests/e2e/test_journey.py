@@ -63,7 +63,7 @@ def test_the_dashboard_draws_the_funnel(page: Any, demo: Site) -> None:
 
 def test_the_review_screen_by_keyboard(page: Any, demo: Site) -> None:
     page.goto(f"{demo.url}/p/demo/queues/")
-    page.locator("main").get_by_role("link", name="Review", exact=True).first.click()
+    page.locator("main").get_by_role("button", name="Review", exact=True).first.click()
     page.wait_for_selector("#review[data-ready]")
     first = page.url
     shown = page.evaluate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 
 from curation.models import Problem
@@ -122,5 +123,7 @@ def test_what_is_left_after_cuts_is_judged_with_the_problems_tests_and_choices(
     pruning.judge(Problem(text="f?", kind="code", tests=tests, reference_solution="s"), "t")
     pruning.judge(Problem(text="q", kind="choice", choices=["a", "b"], reference_answer="A"), "t")
     code, choice = (items[0] for items in client.asked)
-    assert code["options"] == {"tests": tests, "prompt": "f?"} and code["reference"] == "s"
-    assert choice["options"] == {"choices": ["a", "b"]} and choice["reference"] == "A"
+    limit = {"deadline": settings.TOOL_SECONDS}
+    assert code["options"] == {"tests": tests, "prompt": "f?"} | limit
+    assert choice["options"] == {"choices": ["a", "b"]} | limit
+    assert (code["reference"], choice["reference"]) == ("s", "A")

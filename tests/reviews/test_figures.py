@@ -6,9 +6,11 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
+from curation.models import Membership
 from reviews import coverage, figures, manage, quality
 from reviews.models import Review
 from tests.reviews.test_people import judge
@@ -84,3 +86,23 @@ def test_the_quality_page_draws_coverage_and_gold_with_what_screening_made_of_pe
     page = client.get(f"/p/{project.slug}/queues/{queue.pk}/quality/").content.decode()
     assert "alice" not in page.split("<main")[1] and "stopped" in page
     assert "Agreement over time" not in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["viewer", "reviewer", "curator", "owner"])
+def test_page_and_rest_show_quality_to_the_same_people(
+    project: Any, user: Any, client: Client, role: str
+) -> None:
+    queue = make_queue(project, 1)
+    judge(queue, user, "flawed")
+    mia = get_user_model().objects.create_user("mia")
+    Membership.objects.create(project=project, user=mia, role=role)
+    client.force_login(mia)
+    page = client.get(f"/p/{project.slug}/queues/{queue.pk}/quality/")
+    rest = client.get(f"/api/v1/queues/{queue.pk}/quality/")
+    assert page.status_code == rest.status_code == (403 if role == "viewer" else 200)
+    if role != "viewer":
+        shown = [person["name"] for person in rest.json()["people"]]
+        told = page.content.decode().split("<main")[1]
+        assert ("alice" in shown) == ("alice" in told) == (role != "reviewer")
+        assert (rest.json()["agreement"] is None) == (role == "reviewer")
